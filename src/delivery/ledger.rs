@@ -1,0 +1,104 @@
+//! The ledger's contract: never silently twice, never silently not.
+
+use chrono::{DateTime, Utc};
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Claimed, DeliveryId, Settlement};
+use crate::digest::EditionId;
+
+/// How many deliveries stand where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Counts {
+    /// Waiting, of these [`Counts::deferred`] were tried.
+    pub waiting: u64,
+    /// Waiting after a try.
+    pub deferred: u64,
+    /// Claimed or in flight.
+    pub under_way: u64,
+    /// Accepted.
+    pub accepted: u64,
+    /// Rejected.
+    pub rejected: u64,
+    /// Expired.
+    pub expired: u64,
+    /// Uncertain.
+    pub uncertain: u64,
+    /// Withdrawn.
+    pub withdrawn: u64,
+}
+
+impl Counts {
+    /// All deliveries.
+    pub fn total(&self) -> u64 {
+        self.waiting + self.under_way + self.accepted + self.rejected + self.expired + self.uncertain + self.withdrawn
+    }
+}
+
+/// Names one run of one press, for leases.
+pub type PressId = String;
+
+/// What to do with deliveries that may have gone out and may have not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UncertainPolicy {
+    /// They stay uncertain until an operator decides.
+    Hold,
+    /// They are sent again, with the same Message-ID, and stay marked.
+    Resend,
+}
+
+/// The durable record of deliveries. Implemented by every store; held by one conformance suite.
+///
+/// Everything answered is durable: a crash the moment after loses nothing of it.
+pub trait Ledger: Send + Sync + 'static {
+    /// What the database said.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Claims up to `limit` deliveries of an edition that wait and are due. A subscriber who left or is suppressed is not
+    /// claimed: her delivery becomes *withdrawn* in the same transaction.
+    fn claim(
+        &self,
+        press: &PressId,
+        edition: EditionId,
+        limit: u32,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Vec<Claimed>, Self::Error>> + Send;
+
+    /// In one durable step: settles what has ended and marks *in flight* what is about to go on the wire. Answers those of
+    /// `begin` that may go: still claimed by this press, and not withdrawn meanwhile. A settlement for a delivery that this
+    /// press no longer holds changes nothing but adds to its attempts.
+    fn turn(
+        &self,
+        press: &PressId,
+        settle: Vec<Settlement>,
+        begin: Vec<DeliveryId>,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Vec<DeliveryId>, Self::Error>> + Send;
+
+    /// Gives back what was claimed and not begun.
+    fn release(&self, press: &PressId) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Deliveries whose press is gone (`alone`: whatever their lease says, for the caller knows that no other press runs):
+    /// *claimed* waits again, *in flight* becomes *uncertain*, and with [`UncertainPolicy::Resend`] *uncertain* waits again.
+    /// Answers how many became uncertain.
+    fn rescue(
+        &self,
+        alone: bool,
+        policy: UncertainPolicy,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
+
+    /// Approved and unfinished editions, oldest first.
+    fn unfinished(&self) -> impl Future<Output = Result<Vec<EditionId>, Self::Error>> + Send;
+
+    /// Marks an edition *sent* if nothing of it waits, is under way or is uncertain. Answers whether it is sent.
+    fn finish(&self, edition: EditionId, now: DateTime<Utc>) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
+    /// How an edition stands.
+    fn counts(&self, edition: EditionId) -> impl Future<Output = Result<Counts, Self::Error>> + Send;
+
+    /// When the next waiting delivery of the edition is due; `None` where none waits.
+    fn next_due(&self, edition: EditionId) -> impl Future<Output = Result<Option<DateTime<Utc>>, Self::Error>> + Send;
+}

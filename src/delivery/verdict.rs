@@ -1,0 +1,1 @@
+//! It went wrong: now what?

@@ -1,0 +1,176 @@
+//! One digest sealed at one moment.
+//!
+//! ```text
+//!   Draft ──approve──▶ Approved ──first claim──▶ Sending ──nothing waits──▶ Sent
+//!     │                   │                         │
+//!     └──────────────────▶└── withdraw ────────────▶└──▶ Withdrawn
+//! ```
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+
+use crate::newsroom::ArticleId;
+
+/// An edition's number in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct EditionId(pub i64);
+
+/// How an edition stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EditionState {
+    /// An editor may change it.
+    Draft,
+    /// Its bytes are fixed and its deliveries are written.
+    Approved,
+    /// Mails are going out.
+    Sending,
+    /// No delivery waits any more.
+    Sent,
+    /// Nobody (else) gets it.
+    Withdrawn,
+}
+
+/// One piece an edition carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditionPiece {
+    /// The article.
+    pub id: ArticleId,
+    /// Its title when the edition was made, for lists.
+    pub title: String,
+    /// What the editor decided.
+    pub choice: Choice,
+}
+
+/// What the editor decided about a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// It goes out with this edition.
+    Carried,
+    /// Left out; it stays new and is offered again with the next edition.
+    Later,
+    /// Left out for good; it is not new any more.
+    Never,
+}
+
+/// What an editor may change before approving.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Edits {
+    /// Instead of the digest's pattern.
+    pub subject: Option<String>,
+    /// Instead of the digest's pattern.
+    pub preheader: Option<String>,
+    /// Markdown that stands before the pieces.
+    pub introduction: Option<String>,
+}
+
+/// What every reader gets, but for the marked places. See [`crate::mail::compose`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The subject line.
+    pub subject: String,
+    /// The line that mail programs show after the subject.
+    pub preheader: String,
+    /// The HTML part, marks in it.
+    pub html: String,
+    /// The text part, marks in it.
+    pub text: String,
+    /// What the marks begin with; occurs nowhere else in the texts.
+    pub mark: String,
+    /// Full texts had to become summaries to stay below the size that mail programs show.
+    pub shortened: bool,
+    /// Headers that are the same for every reader: From, Reply-To, List-Id…, as `(name, value)`.
+    pub headers: Vec<(String, String)>,
+    /// The Date header: the moment of approval.
+    pub date: DateTime<Utc>,
+}
+
+/// One digest sealed at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Edition {
+    /// In the ledger.
+    pub id: EditionId,
+    /// The digest's slug.
+    pub digest: String,
+    /// 1, 2, 3… within the digest.
+    pub number: u32,
+    /// How it stands.
+    pub state: EditionState,
+    /// When it was made.
+    pub made: DateTime<Utc>,
+    /// When it was approved.
+    pub approved: Option<DateTime<Utc>>,
+    /// In order.
+    pub pieces: Vec<EditionPiece>,
+    /// The editor's changes.
+    pub edits: Edits,
+    /// As last rendered; fixed once approved.
+    pub sealed: Sealed,
+    /// SHA-256 of `sealed`, in hexadecimal, taken when it was approved.
+    pub seal: Option<String>,
+}
+
+/// The durable record of editions. Implemented by every store; held by one conformance suite.
+pub trait Editions: Send + Sync + 'static {
+    /// What the database said.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Of these articles, those that are not new for the digest: an edition carries them (a withdrawn one only
+    /// if a mail of it had begun), or an editor said *never*.
+    fn known(
+        &self,
+        digest: &str,
+        ids: Vec<ArticleId>,
+    ) -> impl Future<Output = Result<std::collections::HashSet<ArticleId>, Self::Error>> + Send;
+
+    /// Writes a draft and gives it the digest's next number.
+    fn draft(
+        &self,
+        digest: &str,
+        pieces: Vec<EditionPiece>,
+        sealed: Sealed,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Edition, Self::Error>> + Send;
+
+    /// Replaces a draft's pieces, edits and rendering. `false` where it is no draft (any more).
+    fn revise(
+        &self,
+        id: EditionId,
+        pieces: Vec<EditionPiece>,
+        edits: Edits,
+        sealed: Sealed,
+    ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
+    /// Fixes a draft's bytes with their seal and writes one delivery for each confirmed, unsuppressed subscriber, in
+    /// one transaction. Doing it again changes nothing. Answers the number of deliveries; `None` where it is withdrawn.
+    fn approve(
+        &self,
+        id: EditionId,
+        sealed: Sealed,
+        seal: String,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Option<u64>, Self::Error>> + Send;
+
+    /// Withdraws an edition and its deliveries that have not begun. Answers how many deliveries were withdrawn;
+    /// `None` where all had been sent.
+    fn withdraw(
+        &self,
+        id: EditionId,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Option<u64>, Self::Error>> + Send;
+
+    /// One edition.
+    fn edition(&self, id: EditionId) -> impl Future<Output = Result<Option<Edition>, Self::Error>> + Send;
+
+    /// Editions of one digest or of all, newest first, without their bytes.
+    fn editions(&self, digest: Option<&str>) -> impl Future<Output = Result<Vec<Edition>, Self::Error>> + Send;
+
+    /// When the digest's schedule was last looked at and found due.
+    fn last_run(&self, digest: &str) -> impl Future<Output = Result<Option<DateTime<Utc>>, Self::Error>> + Send;
+
+    /// Records that the digest was handled for the due time `due`.
+    fn ran(&self, digest: &str, due: DateTime<Utc>) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}

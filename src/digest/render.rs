@@ -1,0 +1,1 @@
+//! Subject, text and HTML from templates.

@@ -1,0 +1,1 @@
+//! Which pieces an edition carries.

@@ -1,0 +1,1 @@
+//! RFC 5005: which article stands in which document.

@@ -1,0 +1,47 @@
+//! Pressrun: from a folder of articles to feeds and a delivered digest.
+//!
+//! The modules in reading order. **A module names only modules above it**; the test
+//! `tests/it/house.rs` holds that order. Data goes one way:
+//! source → newsroom → feed → publish, and newsroom → digest → mail → transport, with the ledger beside.
+
+// Ground: knows nothing of newsrooms.
+/// What failed, because of what, and what to do; the kinds and their exit codes.
+pub mod error;
+/// Text in its forms: Markdown, sanitised HTML, absolute addresses, plain text, characters that may be written.
+pub mod markup;
+
+// Nouns.
+/// Everything published: articles, sections, and the problems found in the material.
+pub mod newsroom;
+/// Who asked for mail: addresses, subscriptions, consent, suppressions, tokens.
+pub mod subscriber;
+
+// Transforms: values in, values out; no disk, no network, no clock.
+/// What became of each edition × subscriber: states, verdicts, retries, and the ledger's contract.
+pub mod delivery;
+/// A standing newsletter and its editions: what is new, when it is due, how it looks.
+pub mod digest;
+/// A section as machines read it: RSS, Atom, JSON Feed, their archives, OPML, and the page for people.
+pub mod feed;
+/// Finished bytes in an envelope.
+pub mod mail;
+
+// Edges: the only places with disk, network or clock. They never import each other.
+/// Where feeds go.
+pub mod publish;
+/// Where articles come from.
+pub mod source;
+/// The ledger's databases; the only SQL.
+pub mod store;
+/// Where mails go.
+pub mod transport;
+
+// Engines.
+/// Seals, sends and rescues.
+pub mod press;
+
+// Entrance.
+/// One file a command.
+pub mod cli;
+/// The configuration as written, and as meant.
+pub mod config;

@@ -1,0 +1,19 @@
+//! Finished bytes in an envelope. Pure.
+
+/// From a sealed edition and a reader to the bytes on the wire.
+pub mod compose;
+/// The one gate through which text becomes a header.
+pub mod headers;
+
+use crate::subscriber::Address;
+
+/// An envelope and finished bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Where bounces go (`MAIL FROM`).
+    pub return_path: Address,
+    /// The one recipient (`RCPT TO`).
+    pub to: Address,
+    /// The message with CRLF line ends, not dot-stuffed.
+    pub message: Vec<u8>,
+}

@@ -1,0 +1,1 @@
+//! From a sealed edition and a reader to the bytes on the wire.

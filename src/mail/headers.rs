@@ -1,0 +1,1 @@
+//! The one gate through which text becomes a header.

@@ -1,0 +1,1 @@
+//! Escaping, and the characters that may stand in XML.

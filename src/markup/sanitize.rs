@@ -1,0 +1,1 @@
+//! Makes HTML from strangers safe to show, and its links absolute.

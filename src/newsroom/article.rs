@@ -1,0 +1,118 @@
+//! One piece, and its body.
+
+use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use url::Url;
+
+use super::problem::Place;
+
+/// An article's identity in every feed and edition; a URI, by default a tag URI (RFC 4151).
+/// It never changes; see [`super::identity`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ArticleId(pub String);
+
+impl fmt::Display for ArticleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// All of an article but its body.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Article {
+    /// Never changes.
+    pub id: ArticleId,
+    /// Plain text with typographic quotes.
+    pub title: String,
+    /// The page on the newsroom's site; absolute.
+    pub url: Url,
+    /// For a link post: what the piece points to.
+    pub external_url: Option<Url>,
+    /// When it was first published.
+    pub published: DateTime<FixedOffset>,
+    /// When it was last changed for readers; never before `published`.
+    pub updated: Option<DateTime<FixedOffset>>,
+    /// At least one.
+    pub authors: Vec<Author>,
+    /// The slug of its section.
+    pub section: String,
+    /// The last part of its address.
+    pub slug: String,
+    /// Plain text, one or two sentences. Made from the body where the article gives none.
+    pub summary: String,
+    /// In the order given, without doubles.
+    pub tags: Vec<String>,
+    /// The leading picture.
+    pub image: Option<Image>,
+    /// An attached sound or film.
+    pub enclosure: Option<Enclosure>,
+    /// BCP 47, where it differs from its section's.
+    pub language: Option<String>,
+    /// What was wrong and is right now, oldest first.
+    pub corrections: Vec<Correction>,
+    /// Changes exactly when the file does: a hash of metadata and body as written.
+    pub fingerprint: u64,
+    /// Where it was read from.
+    pub place: Place,
+}
+
+impl Article {
+    /// The later of `published` and `updated`.
+    pub fn changed(&self) -> DateTime<FixedOffset> {
+        self.updated.map_or(self.published, |u| u.max(self.published))
+    }
+}
+
+/// Who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Author {
+    /// As it is printed: `Nadia Cavner`.
+    pub name: String,
+    /// A page about the author.
+    pub url: Option<Url>,
+}
+
+/// A picture with what a reader needs who cannot see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Image {
+    /// Absolute.
+    pub url: Url,
+    /// What is to be seen.
+    pub alt: String,
+    /// Printed below it; plain text.
+    pub caption: Option<String>,
+    /// Who made it.
+    pub credit: Option<String>,
+}
+
+/// An attached file (RSS `enclosure`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enclosure {
+    /// Absolute.
+    pub url: Url,
+    /// Bytes.
+    pub length: u64,
+    /// Media type, for instance `audio/mpeg`.
+    #[serde(rename = "type")]
+    pub media_type: String,
+    /// Playing time in seconds.
+    pub duration: Option<u64>,
+}
+
+/// What was wrong and is right now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// When it was corrected.
+    pub date: DateTime<FixedOffset>,
+    /// One or two sentences of plain text.
+    pub text: String,
+}
+
+/// What the article says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// Sanitised HTML with absolute links; without the title, with the leading picture and the corrections.
+    pub html: String,
+}

@@ -1,0 +1,1 @@
+//! How an article keeps its id.

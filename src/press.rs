@@ -1,0 +1,23 @@
+//! The engine that seals and sends.
+
+/// Sends an edition's deliveries.
+pub mod deliver;
+
+use crate::delivery::ledger::UncertainPolicy;
+use crate::delivery::retry;
+use std::time::Duration;
+
+/// How the press works, as the configuration says.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections at once.
+    pub connections: u16,
+    /// What to do with deliveries that may have gone out and may have not.
+    pub uncertain: UncertainPolicy,
+    /// When to try again.
+    pub retry: retry::Policy,
+    /// How long a claim holds without a sign of life.
+    pub lease: Duration,
+    /// How long a `run` waits for deferred deliveries that become due, before it leaves them to the next `run`.
+    pub linger: Duration,
+}

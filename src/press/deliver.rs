@@ -1,0 +1,1 @@
+//! Sends an edition's deliveries.

@@ -1,0 +1,47 @@
+//! Subscriber × digest.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::address::Address;
+
+/// A subscriber's number in the ledger. Never shown to anybody outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SubscriberId(pub i64);
+
+/// One address that asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscriber {
+    /// In the ledger.
+    pub id: SubscriberId,
+    /// Unique.
+    pub address: Address,
+    /// How the person wants to be called; may be empty.
+    pub name: String,
+    /// BCP 47, where it is known.
+    pub language: Option<String>,
+}
+
+/// How a subscription stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SubscriptionState {
+    /// Asked, and has not confirmed: gets no edition.
+    Pending,
+    /// Asked and confirmed.
+    Confirmed,
+    /// Left. Only the reader can come back.
+    Ended,
+}
+
+/// Subscriber × digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The digest's slug.
+    pub digest: String,
+    /// How it stands.
+    pub state: SubscriptionState,
+    /// Since when it stands so.
+    pub since: DateTime<Utc>,
+}
