@@ -17,31 +17,31 @@ pub mod newsroom;
 pub mod subscriber;
 
 // Transforms: values in, values out; no disk, no network, no clock.
-/// What became of each edition × subscriber: states, verdicts, retries, and the ledger's contract.
-pub mod delivery;
-/// A standing newsletter and its editions: what is new, when it is due, how it looks.
-pub mod digest;
 /// A section as machines read it: RSS, Atom, JSON Feed, their archives, OPML, and the page for people.
 pub mod feed;
+/// A standing newsletter and its editions: what is new, when it is due, how it looks.
+pub mod digest;
 /// Finished bytes in an envelope.
 pub mod mail;
+/// What became of each edition × subscriber: states, verdicts, retries, and the ledger's contract.
+pub mod delivery;
 
 // Edges: the only places with disk, network or clock. They never import each other.
-/// Where feeds go.
-pub mod publish;
 /// Where articles come from.
 pub mod source;
-/// The ledger's databases; the only SQL.
-pub mod store;
+/// Where feeds go.
+pub mod publish;
 /// Where mails go.
 pub mod transport;
+/// The ledger's databases; the only SQL.
+pub mod store;
 
 // Engines.
 /// Seals, sends and rescues.
 pub mod press;
 
 // Entrance.
-/// One file a command.
-pub mod cli;
 /// The configuration as written, and as meant.
 pub mod config;
+/// One file a command.
+pub mod cli;
