@@ -13,7 +13,9 @@ pub mod suppression;
 /// Signed links.
 pub mod token;
 
-pub use address::{Address, AddressError};
+mod unseen;
+
+pub use address::{Address, AddressError, Warning};
 pub use consent::Consent;
 pub use subscription::{Subscriber, SubscriberId, Subscription, SubscriptionState};
 pub use suppression::{Suppression, SuppressionReason};
