@@ -36,10 +36,14 @@ pub struct Entry {
     pub digest: String,
     /// What the list says of it.
     pub state: SubscriptionState,
-    /// Where the consent comes from.
+    /// Since when it stands so, where the list says it.
+    pub since: Option<DateTime<Utc>>,
+    /// Where the consent comes from. Its source is empty only where the row asks for no mail: ended or suppressed.
     pub consent: Consent,
     /// The list says that this address must never be mailed.
     pub suppressed: Option<SuppressionReason>,
+    /// The operator's words, kept with a suppression; may be empty.
+    pub note: String,
 }
 
 /// What adding an [`Entry`] did.
