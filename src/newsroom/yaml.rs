@@ -38,7 +38,14 @@ pub struct Source<'a> {
 pub trait Locate {
     /// A problem with the value at `path`: keys and numbers of items joined by dots, for instance `sections.0.slug`.
     /// Where there is no such value, it is a problem with the nearest one around it.
+    /// The empty path is the whole document.
     fn problem(&self, path: &str, what: String) -> Problem;
+
+    /// The file, as a person would name it.
+    fn file(&self) -> &str;
+
+    /// The line of a key of the outermost mapping, found cheaply; 0 where it is not seen.
+    fn line_of(&self, key: &str) -> u32;
 }
 
 /// What could be read of a document.
@@ -118,6 +125,16 @@ impl Locate for Source<'_> {
             Some(location) => self.at(location, what),
             None => Problem::new(self.file, what),
         }
+    }
+
+    fn file(&self) -> &str {
+        self.file
+    }
+
+    fn line_of(&self, key: &str) -> u32 {
+        let begins = |line: &str| line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with(':'));
+        let line = self.text.lines().position(begins).and_then(|i| u32::try_from(i).ok());
+        line.map_or(0, |i| self.first_line + i)
     }
 }
 
@@ -271,9 +288,14 @@ fn hint(text: &str, line: &str) -> Option<String> {
         return Some(format!("the quotation mark {open} is not closed"));
     }
     if matches!(open, '"' | '\'') {
-        return Some(format!("put the whole value in one pair of quotation marks, and write {open} inside it twice or use the other kind"));
+        return Some(format!(
+            "put the whole value in one pair of quotation marks, and write {open} inside it twice or use the other kind"
+        ));
     }
-    if matches!(open, '@' | '`' | '%' | '{' | '[' | '&' | '*' | '!' | '|' | '>') || value.contains(": ") || value.contains(" #") {
+    if matches!(open, '@' | '`' | '%' | '{' | '[' | '&' | '*' | '!' | '|' | '>')
+        || value.contains(": ")
+        || value.contains(" #")
+    {
         return Some(format!("put the value in quotation marks: `{key}: \"{}\"`", value.replace('"', "\\\"")));
     }
     None
@@ -429,7 +451,10 @@ mod tests {
     #[test]
     fn wrong_types_are_reported_with_the_others_and_are_not_missing() {
         let document = read("title: T\ncount: twenty\ndraft: perhaps\n");
-        assert_eq!(list(&document), [(3, 8, "expected a whole number, 0 or more"), (4, 8, "expected `true` or `false`")]);
+        assert_eq!(
+            list(&document),
+            [(3, 8, "expected a whole number, 0 or more"), (4, 8, "expected `true` or `false`")]
+        );
         assert_eq!(document.unusable, ["count", "draft"]);
         assert_eq!(document.value.and_then(|v| v.title).as_deref(), Some("T"));
     }
