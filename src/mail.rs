@@ -17,3 +17,10 @@ pub struct Mail {
     /// The message with CRLF line ends, not dot-stuffed.
     pub message: Vec<u8>,
 }
+
+impl Mail {
+    /// Whether the relay must offer SMTPUTF8 (RFC 6531): an address is not all ASCII.
+    pub fn needs_smtputf8(&self) -> bool {
+        !(self.to.as_str().is_ascii() && self.return_path.as_str().is_ascii())
+    }
+}

@@ -10,6 +10,8 @@ pub mod markdown;
 pub mod nesting;
 /// HTML to plain text, for mails.
 pub mod plain;
+/// Text as it travels in a mail.
+pub mod quoted_printable;
 /// Makes HTML from strangers safe to show, and its links absolute.
 pub mod sanitize;
 
