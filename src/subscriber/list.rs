@@ -278,25 +278,19 @@ fn strictness(entry: &Entry) -> u8 {
 
 impl Context<'_> {
     fn whole_file(&self, what: &str, help: &str) -> Problem {
-        let place = Place { file: self.file.to_owned(), line: 0, column: 0 };
-        Problem { place, span: 1, line: String::new(), what: what.to_owned(), help: Some(help.to_owned()) }
+        Problem::new(self.file, what).help(help)
     }
 
     /// `at`: column and length in characters; column 0 means the whole line.
     fn problem(&self, line: &Line, at: (u32, u32), what: impl Into<String>, help: Option<String>) -> Problem {
-        let shown = harmless(&line.text, MAX_SHOWN);
-        let fits = at.0 as usize <= MAX_SHOWN;
-        Problem {
-            place: Place { file: self.file.to_owned(), line: line.number, column: if fits { at.0 } else { 0 } },
-            span: if fits { at.1.clamp(1, shown.chars().count().max(1).try_into().unwrap_or(u32::MAX)) } else { 1 },
-            line: shown,
-            what: what.into(),
-            help,
-        }
+        let place = Place { file: self.file.to_owned(), line: line.number, column: at.0 };
+        let mut problem = Problem::at(place, at.1, &harmless(&line.text, MAX_SHOWN), what);
+        problem.help = help;
+        problem
     }
 }
 
-/// A text from a list as it may be printed on a terminal: no control characters, each replaced by one other; not too long.
+/// A text from a list as it may be printed on a terminal: each control character is a space; cut after `most` characters.
 fn harmless(text: &str, most: usize) -> String {
     let mut shown: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(most).is_some() {
