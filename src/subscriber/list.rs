@@ -19,6 +19,7 @@ use std::io::{self, Read};
 
 use self::columns::Columns;
 use self::lines::{Line, Lines, Record, Taken};
+use super::unseen::is_unseen;
 use super::{Address, Entry, SubscriptionState};
 use crate::newsroom::{Place, Problem};
 
@@ -152,10 +153,6 @@ impl<'a, R: Read> Reader<'a, R> {
 
     /// Finds the columns: by the first line, or by guessing where that line is an address already.
     fn begin(&mut self) -> io::Result<()> {
-        if let Some((what, help)) = self.lines.foreign_format()? {
-            self.give_up(self.context.whole_file(what, help));
-            return Ok(());
-        }
         let first = loop {
             match self.lines.next_line()? {
                 None => {
@@ -168,6 +165,10 @@ impl<'a, R: Read> Reader<'a, R> {
                 Some(line) => break line,
             }
         };
+        if let Some((what, help)) = first.foreign_format() {
+            self.give_up(self.context.whole_file(what, help));
+            return Ok(());
+        }
         match columns::find(&first, &self.context) {
             Ok((delimiter, columns, notes)) => {
                 self.lines.delimiter = self.lines.delimiter.or(Some(delimiter));
@@ -290,9 +291,15 @@ impl Context<'_> {
     }
 }
 
-/// A text from a list as it may be printed on a terminal: each control character is a space; cut after `most` characters.
+/// A text from a list as it may be printed on a terminal: what nobody sees, controls among it, is made visible, character by
+/// character; not too long.
 fn harmless(text: &str, most: usize) -> String {
-    let mut shown: String = text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let visible = |c: char| match c {
+        c if c.is_whitespace() => ' ',
+        c if is_unseen(c) => '\u{fffd}',
+        c => c,
+    };
+    let mut shown: String = text.chars().take(most).map(visible).collect();
     if text.chars().nth(most).is_some() {
         shown.push('…');
     }

@@ -4,4 +4,5 @@
 //! which is missing fails when `PRESSRUN_TESTS_COMPLETE=1` is set (as `scripts/test` does); it never passes by not looking.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod broken_lists;
 mod house;

@@ -40,6 +40,23 @@ pub(super) struct Record {
     pub(super) cells: Vec<Cell>,
 }
 
+impl Line {
+    /// What the file is if it begins with this line and is no text at all, and what to do.
+    pub(super) fn foreign_format(&self) -> Option<(&'static str, &'static str)> {
+        let save = "open it and save it as “CSV UTF-8”";
+        // ZIP (xlsx, ods), and the older xls, whose first octets are D0 CF 11 E0.
+        if self.text.starts_with("PK\u{3}\u{4}") || self.text.starts_with("ÐÏ\u{11}à") {
+            Some(("this is a spreadsheet's own file, not CSV", save))
+        } else if self.text.starts_with("%PDF") {
+            Some(("this is a PDF, not CSV", "export the list as “CSV UTF-8”"))
+        } else if self.text.contains('\0') {
+            Some(("this is no text, or UTF-16 without its mark at the beginning", save))
+        } else {
+            None
+        }
+    }
+}
+
 impl Record {
     pub(super) fn first(&self) -> &Line {
         &self.lines[0]
@@ -84,21 +101,6 @@ impl<R: Read> Lines<R> {
             after_return: false,
             delimiter: None,
         }
-    }
-
-    /// What the file is if it is no text at all, and what to do.
-    pub(super) fn foreign_format(&mut self) -> io::Result<Option<(&'static str, &'static str)>> {
-        let start = self.reader.fill_buf()?;
-        let save = "open it and save it as “CSV UTF-8”";
-        Ok(if start.starts_with(b"PK\x03\x04") || start.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
-            Some(("this is a spreadsheet's own file, not CSV", save))
-        } else if start.starts_with(b"%PDF") {
-            Some(("this is a PDF, not CSV", "export the list as “CSV UTF-8”"))
-        } else if start.iter().take(512).any(|octet| *octet == 0) {
-            Some(("this is no text, or UTF-16 without its mark at the beginning", save))
-        } else {
-            None
-        })
     }
 
     /// Excel's first line `sep=;` names the delimiter.
@@ -233,6 +235,7 @@ pub(super) fn cells(text: &str, delimiter: char) -> Parsed {
             cursor.take();
         }
         let begin = (cursor.line, cursor.column);
+        let mut end = begin;
         let mut cell = String::new();
         if cursor.peek() == Some('"') {
             cursor.take();
@@ -247,11 +250,13 @@ pub(super) fn cells(text: &str, delimiter: char) -> Parsed {
                     }
                 }
             }
+            end = (cursor.line, cursor.column);
             let swallowed_a_row = cell.split_once('\n').is_some_and(|(_, later)| later.contains('@'));
             let inside = cell.len();
             while let Some(c) = cursor.peek().filter(|c| *c != delimiter) {
                 cursor.take();
                 cell.push(c);
+                end = if c.is_whitespace() { end } else { (cursor.line, cursor.column) };
             }
             let ends_well = cell[inside..].trim().is_empty();
             if ends_well {
@@ -264,9 +269,10 @@ pub(super) fn cells(text: &str, delimiter: char) -> Parsed {
             while let Some(c) = cursor.peek().filter(|c| *c != delimiter) {
                 cursor.take();
                 cell.push(c);
+                end = if c.is_whitespace() { end } else { (cursor.line, cursor.column) };
             }
         }
-        let span = if cursor.line == begin.0 { (cursor.column - begin.1).max(1) } else { 1 };
+        let span = if end.0 == begin.0 { (end.1 - begin.1).max(1) } else { 1 };
         let text = cell.trim();
         parsed.cells.push(Cell { text: text.to_owned(), line: begin.0, column: begin.1, span });
         if cursor.take().is_none() {

@@ -131,7 +131,7 @@ impl<'r> Row<'r> {
                 Some((address, name))
             }
             Err(error) => {
-                self.refuse(cell, error.what, None);
+                self.refuse(cell, error.what, Some("an address looks like `nadia@example.org`".into()));
                 None
             }
         }
