@@ -193,13 +193,13 @@ fn batches_are_of_the_size_asked_for_and_leave_nothing_out() {
     let text = (0..25).fold("email\nnot an address\n".to_owned(), |rows, n| rows + &format!("r{n}@example.org\n"));
     let defaults = defaults();
     let mut reader = Reader::new(text.as_bytes(), "list.csv", &defaults, DIGESTS);
-    let mut sizes = Vec::new();
-    let mut problems = 0;
+    let (mut sizes, mut entries, mut problems) = (Vec::new(), 0, 0);
     while let Some(batch) = reader.next_batch(10).unwrap() {
-        sizes.push(batch.entries.len());
+        sizes.push(batch.entries.len() + batch.problems.len() + batch.notes.len());
+        entries += batch.entries.len();
         problems += batch.problems.len();
     }
-    assert_eq!((sizes, problems), (vec![10, 10, 5], 1));
+    assert_eq!((sizes, entries, problems), (vec![10, 10, 6], 25, 1));
 }
 
 #[test]

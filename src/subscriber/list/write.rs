@@ -12,8 +12,7 @@ const HEADER: [&str; 9] = ["email", "name", "digest", "state", "since", "consent
 /// Writes subscriptions as CSV (RFC 4180, UTF-8, the header first) that [`super::read`] takes again. A suppressed address is
 /// written as such, whatever its subscription was: it comes back suppressed, with its reason, day and note.
 ///
-/// A cell that a spreadsheet would take for a formula gets an apostrophe in front, which the reader takes off: see
-/// [`guarded`].
+/// A cell that a spreadsheet would take for a formula gets an apostrophe in front, which the reader takes off.
 pub struct Writer<W: Write> {
     csv: csv::Writer<W>,
 }
