@@ -4,6 +4,8 @@
 pub mod address;
 /// The record that somebody asked.
 pub mod consent;
+/// Many spellings, one mailbox: for limits only.
+pub mod fold;
 /// Reading and writing lists of subscribers.
 pub mod list;
 /// Subscriber × digest.
