@@ -2,6 +2,8 @@
 
 /// One piece, and its body.
 pub mod article;
+/// From manuscripts to a newsroom.
+pub mod assemble;
 /// From a body as written to HTML with its picture and corrections.
 pub mod body;
 /// Dates as people write them.

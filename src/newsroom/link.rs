@@ -5,6 +5,9 @@ use std::ops::Range;
 /// The endings of files that hold a body.
 pub const BODY_ENDINGS: [&str; 5] = ["md", "markdown", "html", "htm", "txt"];
 
+/// Longer addresses of files are not looked for.
+const MAX_TARGET: usize = 1024;
+
 /// A link to a file, as it stands in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileLink {
@@ -32,7 +35,8 @@ pub fn to_files(text: &str, file: &str) -> Vec<FileLink> {
             continue;
         }
         let begins = |b: &u8| matches!(b, b'(' | b'"' | b'\'' | b'<' | b' ' | b'\n');
-        let Some(start) = bytes[..dot].iter().rposition(begins).map(|i| i + 1) else { continue };
+        let first = dot.saturating_sub(MAX_TARGET);
+        let Some(start) = bytes[first..dot].iter().rposition(begins).map(|i| first + i + 1) else { continue };
         let opened = match bytes[start - 1] {
             b' ' => text[..start].trim_end_matches(' ').ends_with("]:"),
             b'\n' => false,
