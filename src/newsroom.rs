@@ -12,6 +12,8 @@ pub mod date;
 pub mod front_matter;
 /// How an article keeps its id through changes of title, slug and file.
 pub mod identity;
+/// JSON with places: one object in one line.
+pub mod json;
 /// Links from one article's file to another's.
 pub mod link;
 /// One article as read and checked by itself.

@@ -89,6 +89,7 @@ pub(super) fn load(folder: &Path, name: &str) -> Result<Loaded, Failure> {
 
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".ids");
     #[cfg(unix)]
