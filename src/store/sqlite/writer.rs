@@ -48,8 +48,8 @@ where
     fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
         let result = match (self.result, commit) {
             (Some(Ok(value)), Ok(())) => Ok(value),
-            (Some(Ok(_)), Err(error)) | (Some(Err(error)), _) => Err(error),
-            (None, _) => Err(StoreError::Stopped),
+            (Some(Err(error)), _) | (Some(Ok(_)) | None, Err(error)) => Err(error),
+            (None, Ok(())) => Err(StoreError::Stopped),
         };
         let _ = self.reply.send(result);
     }

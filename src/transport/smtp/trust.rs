@@ -1,0 +1,122 @@
+//! Which servers are believed to be who they say.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The certificates that are to be trusted cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file of [`super::Options::trust`].
+    #[error("{} holds no certificate that can be read: {cause}", file.display())]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The system's own.
+    #[error("the system's certificates cannot be read: {0}")]
+    System(String),
+}
+
+/// TLS 1.2 or 1.3, trusting the system's authorities and those in `file`.
+pub(super) fn client(file: Option<&Path>) -> Result<ClientConfig, TrustError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let trust = Trust::read(file, &provider)?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| TrustError::System(e.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust))
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// The system's trust, and certificates of the operator's own: authorities, or a server's very certificate.
+#[derive(Debug)]
+struct Trust {
+    system: rustls_platform_verifier::Verifier,
+    own: Vec<CertificateDer<'static>>,
+    /// Of `own`, for its checks of dates.
+    dates: Option<Arc<WebPkiServerVerifier>>,
+}
+
+impl Trust {
+    fn read(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Self, TrustError> {
+        let mut own = vec![];
+        let mut dates = None;
+        if let Some(file) = file {
+            let fail = |cause: String| TrustError::File { file: file.to_owned(), cause };
+            for certificate in CertificateDer::pem_file_iter(file).map_err(|e| fail(e.to_string()))? {
+                own.push(certificate.map_err(|e| fail(e.to_string()))?);
+            }
+            let mut roots = RootCertStore::empty();
+            for certificate in &own {
+                roots.add(certificate.clone()).map_err(|e| fail(e.to_string()))?;
+            }
+            let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
+            dates = Some(verifier.map_err(|_| fail("it has no certificate in it".to_owned()))?);
+        }
+        let system = rustls_platform_verifier::Verifier::new_with_extra_roots(own.clone(), provider.clone());
+        Ok(Trust { system: system.map_err(|e| TrustError::System(e.to_string()))?, own, dates })
+    }
+}
+
+impl ServerCertVerifier for Trust {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let (Some(dates), true) = (&self.dates, self.own.contains(certificate)) else {
+            return self.system.verify_server_cert(certificate, between, name, ocsp, now);
+        };
+        // The operator trusts this very certificate, so its signature says nothing more; its dates and names still count.
+        // A self-signed one is mostly marked as an authority, and then refused as a server's: all but the dates, which are
+        // looked at first, is what that refusal may be.
+        match dates.verify_server_cert(certificate, &[], name, ocsp, now) {
+            Err(Error::InvalidCertificate(
+                e @ (CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+                | CertificateError::BadEncoding),
+            )) => return Err(Error::InvalidCertificate(e)),
+            Ok(_) | Err(_) => {}
+        }
+        verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.system.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.system.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.system.supported_verify_schemes()
+    }
+}
