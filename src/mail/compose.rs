@@ -283,7 +283,7 @@ fn fill(place: Place, identity: &Identity, reader: &Reader, out: &mut Vec<u8>) {
             };
             match part {
                 Part::Text => quoted_printable::encode(text, out),
-                Part::Html => quoted_printable::encode(&escape::html(text), out),
+                Part::Html => quoted_printable::encode(&escape::attribute(text), out),
             }
         }
     }
@@ -408,7 +408,7 @@ mod tests {
             ))
             .multipart(MultiPart::alternative_plain_html(
                 put(&sealed.text, str::to_owned),
-                put(&sealed.html, escape::html),
+                put(&sealed.html, escape::attribute),
             ))
             .unwrap()
             .formatted()
