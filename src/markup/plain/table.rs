@@ -80,7 +80,7 @@ fn read(inside: &str) -> (String, Vec<Vec<Cell>>, Vec<String>) {
             }
             ("caption", false) => caption_at = Some(tag.end),
             ("caption", true) => {
-                caption = caption_at.take().map(|from| strip(&inside[from..tag.start])).unwrap_or_default()
+                caption = caption_at.take().map_or_else(String::new, |from| strip(&inside[from..tag.start]));
             }
             _ => {}
         }

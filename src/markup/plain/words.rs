@@ -51,12 +51,12 @@ pub fn shortened(text: &str, max_chars: usize) -> String {
     }
     let ends = |at: usize| text.char_indices().nth(at).map_or(text.len(), |(byte, _)| byte);
     let most = &text[..ends(max_chars)];
-    let sentence = most.char_indices().filter(|(at, c)| {
+    let mut sentences = most.char_indices().filter(|(at, c)| {
         let behind = &text[at + c.len_utf8()..];
         matches!(c, '.' | '!' | '?' | '…' | '。' | '؟')
             && behind.trim_start_matches(['”', '’', '"', '»', ')']).starts_with(char::is_whitespace)
     });
-    if let Some((at, c)) = sentence.last()
+    if let Some((at, c)) = sentences.next_back()
         && most[..at].chars().count() >= max_chars / 2
     {
         let end = at + c.len_utf8();
