@@ -165,7 +165,7 @@ impl Settings {
     pub fn parse(text: &str, file: &str, root: &Path, overrides: &Overrides) -> Result<Settings, Vec<Problem>> {
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         let source = Source { text, file, first_line: 1 };
-        let document = yaml::parse::<file::ConfigFile>(source);
+        let document = yaml::parse::<file::ConfigFile>(source, &[]);
         let mut problems = document.problems;
         let Some(written) = document.value else { return Err(problems) };
         let settings = meant::settings(written, &document.unusable, source, root, overrides, &mut problems);

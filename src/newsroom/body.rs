@@ -69,6 +69,7 @@ pub fn summary(article: &Article, format: Format, text: &str) -> String {
 
 fn convert(article: &Article, format: Format, text: &str) -> String {
     match format {
+        _ if text.trim().is_empty() => String::new(),
         Format::Markdown => markup::markdown::to_html(text, &article.url),
         Format::Html => markup::sanitize::html(text, &article.url),
         Format::Text => markup::markdown::plain_text_to_html(text),

@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn names_pictures_and_times_are_read_in_each_of_their_forms() {
         let read = |text: &str| {
-            let document = parse::<Head>(Source { text, file: "a.md", first_line: 1 });
+            let document = parse::<Head>(Source { text, file: "a.md", first_line: 1 }, &[]);
             assert_eq!(document.problems, [], "{text}");
             document.value.unwrap()
         };

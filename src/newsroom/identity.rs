@@ -79,7 +79,6 @@ impl Register {
             let place = Place { file: file.to_owned(), line: number, column: 0 };
             let shown = text.lines().nth((number.max(1) - 1) as usize).unwrap_or_default();
             Problem::at(place, 1, shown, what)
-                .help("restore the file from your version control or backup; it keeps the articles' ids")
         };
         if let Some(i) = text.lines().position(|l| l.starts_with("<<<<<<<") || l.starts_with(">>>>>>>")) {
             return Err(at(i as u64 + 1, "an unfinished merge stands in the register of ids".into())

@@ -6,10 +6,12 @@ use std::ops::Range;
 use super::problem::{Problem, suggest};
 use super::yaml::Locate;
 
+const ONE_LINE: &str = "each line is one whole JSON object; a line break inside a text is written \\n";
+
 /// A line and where it comes from.
 #[derive(Debug, Clone, Copy)]
 pub struct Line<'a> {
-    /// One JSON value.
+    /// One JSON object.
     pub text: &'a str,
     /// The file's name, for problems.
     pub file: &'a str,
@@ -18,11 +20,22 @@ pub struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Reads the value.
+    /// Reads the object.
     ///
     /// # Errors
     /// It is no JSON, or not of this form.
     pub fn parse<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        if !self.text.trim_start().starts_with('{') {
+            let start = self.text.len() - self.text.trim_start().len();
+            return Err(Problem::in_text(
+                self.file,
+                self.text,
+                self.number,
+                start..start + 1,
+                "this is no JSON object",
+            )
+            .help(ONE_LINE));
+        }
         serde_json::from_str(self.text).map_err(|error| self.explain(&error))
     }
 
@@ -31,31 +44,32 @@ impl Line<'_> {
         let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
         let column = error.column().saturating_sub(1);
         let at = |range: Range<usize>, what: String| Problem::in_text(self.file, self.text, self.number, range, what);
+        let before = |field: &str| {
+            let found = self.text.get(..column).and_then(|text| text.rfind(field));
+            found.map_or(column..column + 1, |start| start..start + field.len())
+        };
         if let Some(rest) = message.strip_prefix("unknown field `") {
             let mut quoted = rest.split('`');
             let field = quoted.next().unwrap_or_default();
             let expected: Vec<&str> = quoted.skip(1).step_by(2).collect();
-            let range = self.text[..column.min(self.text.len())]
-                .rfind(field)
-                .map_or(column..column + 1, |start| start..start + field.len());
-            return at(range, format!("unknown key `{field}`")).help(suggest(field, expected.iter().copied()));
+            return at(before(field), format!("unknown key `{field}`")).help(suggest(field, expected.iter().copied()));
         }
         if let Some(rest) = message.strip_prefix("duplicate field `") {
             let field = rest.trim_end_matches('`');
-            return at(column..column + 1, format!("the key `{field}` stands here a second time"))
+            return at(before(field), format!("the key `{field}` stands here a second time"))
                 .help("keep one of the two");
         }
         match error.classify() {
             serde_json::error::Category::Eof => {
                 at(self.text.len().saturating_sub(1)..self.text.len(), "the line ends before its object does".into())
-                    .help("each line is one whole JSON object; a line break inside a text is written \\n")
+                    .help(ONE_LINE)
             }
             serde_json::error::Category::Data => at(column..column + 1, message.to_owned()),
             _ if message.contains("surrogate") || message.contains("hex escape") => {
                 at(column..column + 1, format!("this is no character: {message}"))
                     .help("characters beyond U+FFFF are written as two \\u escapes, a high and a low one")
             }
-            _ => at(column..column + 1, format!("this is not JSON: {message}")),
+            _ => at(column..column + 1, format!("this is not JSON: {message}")).help(ONE_LINE),
         }
     }
 }

@@ -95,7 +95,7 @@ pub fn from_files(body: Option<File<'_>>, sidecar: Option<File<'_>>, context: &C
             return refuse(Problem::new(main.name, what).help(help));
         }
     };
-    let document = yaml::parse::<Head>(source);
+    let document = yaml::parse::<Head>(source, &["body", "format"]);
     let mut problems = document.problems;
     let Some(mut head) = document.value else { return Read { manuscript: None, problems } };
     for (key, stray) in [("body", head.body.take()), ("format", head.format.take())] {
@@ -315,7 +315,9 @@ impl Checker<'_> {
     fn slug(&mut self, written: Option<&str>, piece: &Piece<'_>, url: Option<&str>) -> String {
         if let Some(slug) = written {
             if !slug::is_valid(slug) {
-                let help = format!("letters, digits and hyphens, for instance `{}`", slug::from(slug));
+                let made =
+                    Some(slug::from(slug)).filter(|made| !made.is_empty()).unwrap_or_else(|| "my-article".into());
+                let help = format!("letters, digits and hyphens, for instance `{made}`");
                 self.wrong("slug", "a slug is one part of an address", &help);
             }
             return slug.to_owned();

@@ -10,7 +10,7 @@ use serde_saphyr::{Error, Location, Options, Spanned};
 use std::fmt;
 use std::ops::Range;
 
-use super::problem::{Place, Problem, suggest};
+use super::problem::{Place, Problem, closest, suggest};
 
 /// A front matter or a configuration has fewer nodes than this; more is an attack or an accident.
 pub const MAX_NODES: usize = 20_000;
@@ -20,6 +20,8 @@ const MAX_ALIASES: usize = 100;
 const MAX_DEPTH: usize = 16;
 /// Text in one document.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Longer values are not repeated in a suggestion.
+const MAX_SHOWN: usize = 80;
 /// So many unusable entries of one document are reported.
 const MAX_PROBLEMS: usize = 20;
 
@@ -60,8 +62,8 @@ pub struct Document<T> {
 }
 
 /// Reads a document. Every field of `T` must have a default: what is required is for the caller to say, with
-/// [`Source::problem`], so that everything is reported together.
-pub fn parse<T: DeserializeOwned + Default>(source: Source<'_>) -> Document<T> {
+/// [`Source::problem`], so that everything is reported together. Keys of `hidden` are not suggested to anybody.
+pub fn parse<T: DeserializeOwned + Default>(source: Source<'_>, hidden: &[&str]) -> Document<T> {
     let mut document = Document { value: None, unusable: Vec::new(), problems: Vec::new() };
     if source.text.len() > MAX_BYTES {
         document.problems.push(
@@ -87,7 +89,11 @@ pub fn parse<T: DeserializeOwned + Default>(source: Source<'_>) -> Document<T> {
         let recovery = recoverable(error).then(|| entry_around(&text, error)).flatten();
         // After an entry was taken out, only further entries are believed: anything else may be the cut's fault.
         if recovery.is_some() || document.problems.is_empty() {
-            document.problems.push(explain(source, error));
+            document.problems.push(explain(source, error, hidden));
+        }
+        // A misspelt key is not missing as well.
+        if let Error::SerdeUnknownField { field, expected, .. } = error {
+            document.unusable.extend(closest(field, expected.iter().copied()).map(str::to_owned));
         }
         match recovery {
             Some((range, key)) if document.problems.len() < MAX_PROBLEMS => {
@@ -180,6 +186,9 @@ fn blank(text: &str, range: Range<usize>) -> String {
 }
 
 fn recoverable(error: &Error) -> bool {
+    if matches!(error, Error::Unexpected { expected: "mapping start", location } if location.column() == 1) {
+        return false; // the document as a whole is something else
+    }
     matches!(
         error,
         Error::SerdeUnknownField { .. }
@@ -226,7 +235,7 @@ fn entry_around(text: &str, error: &Error) -> Option<(Range<usize>, Option<Strin
 }
 
 /// Our words for the library's error.
-fn explain(source: Source<'_>, error: &Error) -> Problem {
+fn explain(source: Source<'_>, error: &Error, hidden: &[&str]) -> Problem {
     let location = error.location().unwrap_or(Location::UNKNOWN);
     let problem = |what: String| source.at(location, what);
     let line = usize::try_from(location.line())
@@ -236,7 +245,8 @@ fn explain(source: Source<'_>, error: &Error) -> Problem {
         .unwrap_or_default();
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
-            problem(format!("unknown key `{field}`")).help(suggest(field, expected.iter().copied()))
+            let known = expected.iter().copied().filter(|key| !hidden.contains(key));
+            problem(format!("unknown key `{field}`")).help(suggest(field, known))
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             problem(format!("`{variant}` is not possible here")).help(suggest(variant, expected.iter().copied()))
@@ -262,10 +272,19 @@ fn explain(source: Source<'_>, error: &Error) -> Problem {
         Error::UnknownAnchor { .. } => {
             problem("a text cannot begin with `*`".into()).help("put the value in quotation marks")
         }
-        Error::Unexpected { expected, .. } => problem(format!("expected {expected}")),
+        Error::Unexpected { expected, .. } => {
+            let problem = problem(format!("expected {}", kind_of(expected)));
+            match hint(source.text, line) {
+                Some(hint) if *expected == "string scalar" => problem.help(hint),
+                _ => problem,
+            }
+        }
         Error::Eof { .. } => problem("the text ends too early".into()),
         other => {
             let message = plain(&other.to_string());
+            if message.contains("recursion limit") {
+                return problem("too deeply nested to be metadata".into());
+            }
             let problem = problem(format!("this is not valid YAML: {message}"));
             match hint(source.text, line) {
                 Some(hint) => problem.help(hint),
@@ -296,7 +315,8 @@ fn hint(text: &str, line: &str) -> Option<String> {
         || value.contains(": ")
         || value.contains(" #")
     {
-        return Some(format!("put the value in quotation marks: `{key}: \"{}\"`", value.replace('"', "\\\"")));
+        let shown = if value.chars().count() <= MAX_SHOWN { &value.replace('"', "\\\"") } else { "…" };
+        return Some(format!("put the value in quotation marks: `{key}: \"{shown}\"`"));
     }
     None
 }
@@ -306,6 +326,9 @@ fn kind_of(ty: &str) -> &str {
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
+        "string scalar" => "a text",
+        "sequence start" => "a list",
+        "mapping start" => "lines of `key: value`",
         "bool" | "boolean" => "`true` or `false`",
         other => other,
     }
@@ -420,7 +443,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Document<Sample> {
-        parse(Source { text, file: "a.md", first_line: 2 })
+        parse(Source { text, file: "a.md", first_line: 2 }, &[])
     }
 
     fn list(document: &Document<Sample>) -> Vec<(u32, u32, &str)> {

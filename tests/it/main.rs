@@ -5,5 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod broken_lists;
+mod broken_material;
 mod feeds;
 mod house;
+mod reading_articles;
