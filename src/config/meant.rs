@@ -187,15 +187,11 @@ impl Check<'_, '_> {
                     Vec::new()
                 }
             };
-            let from = match &digest.from {
-                Some(text) => self.sender(&at("from"), text),
-                None => {
-                    self.required(
-                        &at("from"),
-                        "who it is from, for instance \"Nadia Cavner <outreach@paper.example>\"",
-                    );
-                    None
-                }
+            let from = if let Some(text) = &digest.from {
+                self.sender(&at("from"), text)
+            } else {
+                self.required(&at("from"), "who it is from, for instance \"Nadia Cavner <outreach@paper.example>\"");
+                None
             };
             let reply_to = digest.reply_to.as_deref().and_then(|text| self.sender(&at("reply_to"), text));
             let subject = self.pattern(&at("subject"), digest.subject, "{{digest.title}}: {{first.title}}");
@@ -332,7 +328,7 @@ impl Check<'_, '_> {
                     users.push(user);
                 }
                 Err(wrong) if overridden => {
-                    self.problems.push(Problem::new("--transport", wrong.what).help(wrong.help))
+                    self.problems.push(Problem::new("--transport", wrong.what).help(wrong.help));
                 }
                 Err(wrong) => {
                     let mut problem = self.source.problem(&path, wrong.what.to_owned()).help(wrong.help);
@@ -588,12 +584,11 @@ impl Check<'_, '_> {
     }
 
     fn required_folder_url(&mut self, path: &str, written: Option<&str>, what_it_is: &str) -> Url {
-        match written {
-            Some(text) => self.folder_url(path, text),
-            None => {
-                self.required(path, what_it_is);
-                nowhere()
-            }
+        if let Some(text) = written {
+            self.folder_url(path, text)
+        } else {
+            self.required(path, what_it_is);
+            nowhere()
         }
     }
 

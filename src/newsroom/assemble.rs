@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::article::Article;
-use super::identity::{self, Candidate, Register};
+use super::identity::{self, Candidate, Others, Register};
 use super::manuscript::{Manuscript, fingerprint};
 use super::problem::{Place, Problem};
 use super::section::Section;
@@ -37,7 +37,7 @@ pub fn assemble(
     sections: Vec<Section>,
     mut manuscripts: Vec<Keyed>,
     register: &Register,
-    held: &HashSet<String>,
+    held: &[String],
     now: DateTime<Utc>,
 ) -> Assembled {
     let register = give_ids(&masthead, &mut manuscripts, register, held);
@@ -90,19 +90,17 @@ pub fn assemble(
     }
 }
 
-fn give_ids(masthead: &Masthead, manuscripts: &mut [Keyed], register: &Register, held: &HashSet<String>) -> Register {
-    let mut given = HashSet::new();
-    let mut own = HashSet::new();
-    let mut held: HashSet<&str> = held.iter().map(String::as_str).collect();
+fn give_ids(masthead: &Masthead, manuscripts: &mut [Keyed], register: &Register, held: &[String]) -> Register {
+    let mut others = Others { held: held.iter().map(String::as_str).collect(), ..Others::default() };
     let mut wanting = Vec::new();
     let mut candidates = Vec::new();
     for (i, (key, manuscript)) in manuscripts.iter().enumerate() {
         let article = &manuscript.article;
         if manuscript.has_id {
-            given.insert(article.id.0.as_str());
-            own.insert(key.as_str());
+            others.given.insert(article.id.0.as_str());
+            others.own.insert(key.as_str());
         } else if manuscript.draft {
-            held.insert(key.as_str());
+            others.held.insert(key.as_str());
         } else {
             wanting.push(i);
             candidates.push(Candidate {
@@ -115,19 +113,20 @@ fn give_ids(masthead: &Masthead, manuscripts: &mut [Keyed], register: &Register,
             });
         }
     }
-    let (ids, register) = identity::assign(register, &candidates, &given, &held, &own, &masthead.authority);
+    let (ids, register) = identity::assign(register, &candidates, &others, &masthead.authority);
     for (i, id) in wanting.into_iter().zip(ids) {
         manuscripts[i].1.article.id = id;
     }
     register
 }
 
+type Feature = fn(&Article) -> &str;
+
 /// Articles that share an id or an address: of each such group all but the first, with a problem each.
 fn doubles(manuscripts: &[Keyed]) -> (HashSet<usize>, Vec<Problem>) {
     let mut left_out = HashSet::new();
     let mut problems = Vec::new();
-    let features: [(&str, &str, fn(&Article) -> &str); 2] =
-        [("id", "`id`", |a| &a.id.0), ("address", "`slug`", |a| a.url.as_str())];
+    let features: [(&str, &str, Feature); 2] = [("id", "`id`", |a| &a.id.0), ("address", "`slug`", |a| a.url.as_str())];
     for (name, key, feature) in features {
         let of = |i: usize| feature(&manuscripts[i].1.article);
         let mut order: Vec<usize> = (0..manuscripts.len()).filter(|i| !manuscripts[*i].1.draft).collect();
@@ -192,7 +191,7 @@ mod tests {
             })
             .collect();
         let now = now.parse().unwrap();
-        assemble(masthead(), Vec::new(), manuscripts, &Register::default(), &HashSet::new(), now)
+        assemble(masthead(), Vec::new(), manuscripts, &Register::default(), &[], now)
     }
 
     fn titles(assembled: &Assembled) -> Vec<&str> {

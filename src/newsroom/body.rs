@@ -10,7 +10,7 @@ use crate::markup;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// CommonMark with tables and footnotes.
+    /// `CommonMark` with tables and footnotes.
     #[default]
     Markdown,
     /// HTML, sanitised.

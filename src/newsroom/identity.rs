@@ -157,30 +157,37 @@ impl Register {
     }
 }
 
+/// What else stands in the folder.
+#[derive(Debug, Default)]
+pub struct Others<'a> {
+    /// Ids that articles bring themselves.
+    pub given: HashSet<&'a str>,
+    /// Paths of the articles that bring them.
+    pub own: HashSet<&'a str>,
+    /// Paths whose entries nobody may take: files that are there and are not candidates, broken ones and drafts.
+    pub held: HashSet<&'a str>,
+}
+
 /// Gives each candidate its id: the one it had, or a new one. Candidates come in a fixed order (by path), so that the same
 /// articles get the same ids on every machine. Returns the ids in the same order, and the register as it is now.
-///
-/// `given` are the ids that articles bring themselves, `held` the paths whose entries nobody may take (files that are there
-/// and are not candidates: broken ones and drafts), `own` the paths of articles that bring an id.
 pub fn assign(
     register: &Register,
     candidates: &[Candidate<'_>],
-    given: &HashSet<&str>,
-    held: &HashSet<&str>,
-    own: &HashSet<&str>,
+    others: &Others<'_>,
     authority: &str,
 ) -> (Vec<ArticleId>, Register) {
     let entries = &register.entries;
+    let Others { given, own, held } = others;
     let mut matching = Matching {
         entry_of: vec![None; candidates.len()],
         free: entries.iter().map(|e| !held.contains(e.path.as_str()) && !given.contains(e.id.as_str())).collect(),
     };
     let by_path: HashMap<&str, usize> = entries.iter().enumerate().map(|(i, e)| (e.path.as_str(), i)).collect();
     for (c, candidate) in candidates.iter().enumerate() {
-        if let Some(&e) = by_path.get(candidate.path) {
-            if entries[e].body == candidate.body || entries[e].title == candidate.title {
-                matching.join(c, e);
-            }
+        if let Some(&e) = by_path.get(candidate.path)
+            && (entries[e].body == candidate.body || entries[e].title == candidate.title)
+        {
+            matching.join(c, e);
         }
     }
     if matching.is_open() {
@@ -361,8 +368,7 @@ mod tests {
                 title: &p.title,
             })
             .collect();
-        let none = HashSet::new();
-        let (ids, register) = assign(register, &candidates, &none, &none, &none, authority);
+        let (ids, register) = assign(register, &candidates, &Others::default(), authority);
         (ids.into_iter().map(|id| id.0).collect(), register)
     }
 
@@ -411,8 +417,8 @@ mod tests {
             body: thief.body,
             title: &thief.title,
         }];
-        let held = HashSet::from(["campus/p1.md"]);
-        let (got, register) = assign(&register, &candidates, &HashSet::new(), &held, &HashSet::new(), "a.example");
+        let others = Others { held: HashSet::from(["campus/p1.md"]), ..Others::default() };
+        let (got, register) = assign(&register, &candidates, &others, "a.example");
         assert_ne!(got[0].0, ids[0]);
         let (back, _) = run(&register, &[thief, piece(1)], "a.example");
         assert_eq!(back[1], ids[0]);
@@ -421,9 +427,12 @@ mod tests {
     #[test]
     fn an_id_that_an_article_brings_is_not_in_the_register() {
         let (ids, register) = run(&Register::default(), &[piece(1), piece(2)], "a.example");
-        let given = HashSet::from([ids[0].as_str()]);
-        let (_, register) =
-            assign(&register, &[], &given, &HashSet::new(), &HashSet::from(["campus/p2.md"]), "a.example");
+        let others = Others {
+            given: HashSet::from([ids[0].as_str()]),
+            own: HashSet::from(["campus/p2.md"]),
+            ..Others::default()
+        };
+        let (_, register) = assign(&register, &[], &others, "a.example");
         assert!(register.entries().is_empty());
     }
 

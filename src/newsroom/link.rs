@@ -43,10 +43,12 @@ pub fn to_files(text: &str, file: &str) -> Vec<FileLink> {
             _ => true,
         };
         let target = &text[start..end];
-        if opened && !target.contains(':') && !target.starts_with('/') {
-            if let Some(file) = resolve(file, target) {
-                links.push(FileLink { range: start..end, file });
-            }
+        if opened
+            && !target.contains(':')
+            && !target.starts_with('/')
+            && let Some(file) = resolve(file, target)
+        {
+            links.push(FileLink { range: start..end, file });
         }
         from = end;
     }

@@ -177,29 +177,26 @@ impl Checker<'_> {
     fn manuscript(&mut self, head: Head, piece: &Piece<'_>) -> Manuscript {
         let draft = head.draft.unwrap_or(false);
         let title = self.title(head.title.as_deref());
-        let published = match &head.date {
-            Some(text) => self.date("date", text),
-            None => {
-                if !draft {
-                    self.required(
-                        "date",
-                        "when the article is (or was) published; 2026-02-24T07:30:00-06:00 for instance",
-                    );
-                }
-                None
+        let published = if let Some(text) = &head.date {
+            self.date("date", text)
+        } else {
+            if !draft {
+                self.required("date", "when the article is (or was) published; 2026-02-24T07:30:00-06:00 for instance");
             }
+            None
         };
         let updated = head.updated.as_ref().and_then(|text| self.date("updated", text));
-        if let (Some(published), Some(updated)) = (published, updated) {
-            if updated < published {
-                self.wrong("updated", "`updated` lies before `date`", "an article is changed after it is published");
-            }
+        if let (Some(published), Some(updated)) = (published, updated)
+            && updated < published
+        {
+            self.wrong("updated", "`updated` lies before `date`", "an article is changed after it is published");
         }
         let section = self.section(head.section.as_deref(), piece);
         let slug = self.slug(head.slug.as_deref(), piece, head.url.as_deref());
         let url = self.page(head.url.as_deref(), &section, &slug);
         let id = self.id(head.id.as_deref());
-        let language = head.language.as_deref().and_then(|tag| self.language(tag));
+        let language = head.language;
+        self.language(language.as_deref());
         let withdrawn = head.withdrawn.map(|retraction| {
             let when = retraction.date.as_ref().and_then(|text| self.date("withdrawn.date", text));
             if retraction.date.is_none() {
@@ -250,7 +247,7 @@ impl Checker<'_> {
             section,
             slug,
             summary: head.summary.as_deref().map(line_of).unwrap_or_default(),
-            tags: self.tags(head.tags),
+            tags: tags_of(head.tags),
             image: picture.and_then(|picture| self.picture(picture)),
             enclosure,
             language,
@@ -335,25 +332,23 @@ impl Checker<'_> {
 
     fn page(&mut self, written: Option<&str>, section: &str, slug: &str) -> Url {
         let site = &self.context.site;
-        match written {
-            Some(text) => match web_address(site, text) {
-                Some(url) => url,
-                None => {
-                    self.wrong(
-                        "url",
-                        "this is not an address",
-                        "a whole one like https://paper.example/a, or one below the newsroom's: /a",
-                    );
-                    site.clone()
-                }
-            },
-            None => {
-                let mut url = site.clone();
-                if let Ok(mut parts) = url.path_segments_mut() {
-                    parts.pop_if_empty().push(section).push(slug);
-                }
+        if let Some(text) = written {
+            if let Some(url) = web_address(site, text) {
                 url
+            } else {
+                self.wrong(
+                    "url",
+                    "this is not an address",
+                    "a whole one like https://paper.example/a, or one below the newsroom's: /a",
+                );
+                site.clone()
             }
+        } else {
+            let mut url = site.clone();
+            if let Ok(mut parts) = url.path_segments_mut() {
+                parts.pop_if_empty().push(section).push(slug);
+            }
+            url
         }
     }
 
@@ -370,15 +365,11 @@ impl Checker<'_> {
         Some(id.to_owned())
     }
 
-    fn language(&mut self, tag: &str) -> Option<String> {
-        if !is_language(tag) {
-            self.wrong(
-                "language",
-                &format!("`{tag}` is not a language tag"),
-                "for instance en, fr, ar or de-AT (BCP 47)",
-            );
+    fn language(&mut self, written: Option<&str>) {
+        if let Some(tag) = written.filter(|tag| !is_language(tag)) {
+            let what = format!("`{}` is not a language tag", line_of(tag));
+            self.wrong("language", &what, "for instance en, fr, ar or de-AT (BCP 47)");
         }
-        Some(tag.to_owned())
     }
 
     fn authors(&mut self, written: Option<Authors>) -> Vec<Author> {
@@ -396,17 +387,6 @@ impl Checker<'_> {
             authors.push(Author { name: self.context.house.clone(), url: None });
         }
         authors
-    }
-
-    fn tags(&mut self, written: Option<Tags>) -> Vec<String> {
-        let mut tags: Vec<String> = Vec::new();
-        for tag in written.map(|t| t.0).unwrap_or_default() {
-            let tag = line_of(&tag);
-            if !tag.is_empty() && !tags.contains(&tag) {
-                tags.push(tag);
-            }
-        }
-        tags
     }
 
     fn picture(&mut self, written: Picture) -> Option<Image> {
@@ -495,6 +475,18 @@ impl Checker<'_> {
     fn unusable(&self, key: &str) -> bool {
         self.unusable.iter().any(|k| k == key)
     }
+}
+
+/// In the order given, without doubles.
+fn tags_of(written: Option<Tags>) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for tag in written.map(|t| t.0).unwrap_or_default() {
+        let tag = line_of(&tag);
+        if !tag.is_empty() && !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    tags
 }
 
 /// One line of plain text: no control characters, no spaces at its ends, single spaces inside.

@@ -130,21 +130,18 @@ impl Problem {
         };
         let file = visible(&self.place.file);
         let mut group = Group::with_title(level.primary_title(visible(&self.what)));
-        match self.window() {
-            Some((source, marked)) => {
-                let snippet = Snippet::source(source).line_start(self.place.line as usize).path(file);
-                group = group.element(snippet.annotation(AnnotationKind::Primary.span(marked)));
-            }
-            None => {
-                let mut origin = Origin::path(file);
-                if self.place.line > 0 {
-                    origin = origin.line(self.place.line as usize);
-                    if self.place.column > 0 {
-                        origin = origin.char_column(self.place.column as usize);
-                    }
+        if let Some((source, marked)) = self.window() {
+            let snippet = Snippet::source(source).line_start(self.place.line as usize).path(file);
+            group = group.element(snippet.annotation(AnnotationKind::Primary.span(marked)));
+        } else {
+            let mut origin = Origin::path(file);
+            if self.place.line > 0 {
+                origin = origin.line(self.place.line as usize);
+                if self.place.column > 0 {
+                    origin = origin.char_column(self.place.column as usize);
                 }
-                group = group.element(origin);
             }
+            group = group.element(origin);
         }
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(visible(help)));
@@ -189,12 +186,11 @@ pub fn closest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>)
 
 /// ``did you mean `politics`?``, or the list of what is possible.
 pub fn suggest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
-    match closest(written, candidates.clone()) {
-        Some(candidate) => format!("did you mean `{candidate}`?"),
-        None => {
-            let all: Vec<String> = candidates.into_iter().map(|c| format!("`{c}`")).collect();
-            format!("possible here: {}", all.join(", "))
-        }
+    if let Some(candidate) = closest(written, candidates.clone()) {
+        format!("did you mean `{candidate}`?")
+    } else {
+        let all: Vec<String> = candidates.into_iter().map(|c| format!("`{c}`")).collect();
+        format!("possible here: {}", all.join(", "))
     }
 }
 

@@ -515,7 +515,8 @@ mod tests {
     fn laughs_by_the_billion_and_deep_nesting_are_refused_quickly() {
         let mut laughs = String::from("tags: [a]\nx0: &x0 [a,a,a,a,a,a,a,a,a]\n");
         for i in 1..12 {
-            laughs.push_str(&format!("x{i}: &x{i} [{}]\n", vec![format!("*x{}", i - 1); 9].join(",")));
+            let items = vec![format!("*x{}", i - 1); 9].join(",");
+            laughs.extend([format!("x{i}: &x{i} [{items}]\n")]);
         }
         assert!(!read(&laughs).problems.is_empty());
         assert!(!read(&format!("tags: {}", "[".repeat(20_000))).problems.is_empty());

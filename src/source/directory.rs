@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use url::Url;
@@ -48,7 +48,7 @@ pub struct Stat {
 /// The bodies of a folder's articles.
 #[derive(Debug)]
 pub struct Folder {
-    folder: PathBuf,
+    root: PathBuf,
     name: String,
     addresses: HashMap<String, Url>,
 }
@@ -109,18 +109,17 @@ pub fn walk(options: &Options) -> Result<(Vec<Listed>, Vec<Problem>), Failure> {
     }
     for (path, stat) in sidecars {
         let stem = split_ending(&path).0;
-        match by_stem.get(stem).and_then(|body| listed.get_mut(body)) {
-            Some(article) => match &article.sidecar {
+        if let Some(article) = by_stem.get(stem).and_then(|body| listed.get_mut(body)) {
+            match &article.sidecar {
                 None => article.sidecar = Some((path, stat)),
                 Some((other, _)) => problems.push(
                     Problem::new(format!("{}/{path}", options.name), format!("there is also {}/{other}", options.name))
                         .help("keep one of the two"),
                 ),
-            },
-            None => {
-                let article = Listed { path: path.clone(), body: None, sidecar: Some((path.clone(), stat)) };
-                listed.insert(path, article);
             }
+        } else {
+            let article = Listed { path: path.clone(), body: None, sidecar: Some((path.clone(), stat)) };
+            listed.insert(path, article);
         }
     }
     Ok((listed.into_values().collect(), problems))
@@ -153,18 +152,17 @@ pub fn read_one(options: &Options, context: &Context, listed: &Listed) -> Read {
         sidecar.as_deref().map(|bytes| File { name: &sidecar_name, path: sidecar_path, bytes }),
         context,
     );
-    if listed.body.is_none() {
-        if let Some(manuscript) = &read.manuscript {
-            let article = &manuscript.article;
-            if article.external_url.is_none() && article.enclosure.is_none() && !manuscript.draft {
-                let stem = split_ending(&listed.path).0.rsplit('/').next().unwrap_or_default();
-                read.problems.push(
-                    Problem::new(&sidecar_name, format!("there is no body beside it: {stem}.md, .html or .txt")).help(
-                        "name both files alike; only a link post (`link:`) or an `enclosure:` can do without a body",
-                    ),
-                );
-                read.manuscript = None;
-            }
+    if listed.body.is_none()
+        && let Some(manuscript) = &read.manuscript
+    {
+        let article = &manuscript.article;
+        if article.external_url.is_none() && article.enclosure.is_none() && !manuscript.draft {
+            let stem = split_ending(&listed.path).0.rsplit('/').next().unwrap_or_default();
+            read.problems.push(
+                Problem::new(&sidecar_name, format!("there is no body beside it: {stem}.md, .html or .txt"))
+                    .help("name both files alike; only a link post (`link:`) or an `enclosure:` can do without a body"),
+            );
+            read.manuscript = None;
         }
     }
     read
@@ -182,13 +180,13 @@ pub fn finish(
 ) -> Result<Material<Folder>, Failure> {
     let loaded = register::load(&options.folder, &options.name)?;
     let mut manuscripts: Vec<Keyed> = Vec::with_capacity(read.len());
-    let mut held = HashSet::new();
+    let mut held = Vec::new();
     for (listed, read) in read {
         problems.extend(read.problems);
         match read.manuscript {
             Some(manuscript) => manuscripts.push((listed.path, manuscript)),
             None => {
-                held.insert(listed.path);
+                held.push(listed.path);
             }
         }
     }
@@ -198,7 +196,7 @@ pub fn finish(
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     Ok(Material {
         newsroom: assembled.newsroom,
-        bodies: Folder { folder: options.folder.clone(), name: options.name.clone(), addresses: assembled.addresses },
+        bodies: Folder { root: options.folder.clone(), name: options.name.clone(), addresses: assembled.addresses },
         problems,
         next: assembled.next,
         ids: Ids::new(loaded, assembled.register),
@@ -212,7 +210,7 @@ impl Bodies for Folder {
         let Some(format) = Format::of_ending(split_ending(path).1) else {
             return Ok(body::render(article, Format::Text, "")); // a piece that is metadata only
         };
-        let bytes = std::fs::read(self.folder.join(path)).map_err(|error| unreadable(&self.name, path, &error))?;
+        let bytes = std::fs::read(self.root.join(path)).map_err(|error| unreadable(&self.name, path, &error))?;
         let text = String::from_utf8(bytes).map_err(|_| Problem::new(file, "this is not UTF-8 text any more"))?;
         let split = front_matter::split(&text, file)?;
         if self.addresses.is_empty() {
@@ -260,9 +258,8 @@ impl Walk<'_> {
                 Ok(_) => match std::fs::metadata(self.root.join(&path)) {
                     Ok(target) if target.is_dir() => self.folder(&path, above),
                     Ok(target) if target.is_file() => self.file(path),
-                    Ok(_) => {}
                     Err(error) if is_material(&path) => self.problems.push(unreadable(self.name, &path, &error)),
-                    Err(_) => {}
+                    Ok(_) | Err(_) => {}
                 },
                 Err(error) => self.problems.push(unreadable(self.name, &path, &error)),
             }

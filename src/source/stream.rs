@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use serde::Deserialize;
-use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read as _, Seek, SeekFrom};
 use std::path::Path;
@@ -81,7 +80,7 @@ pub fn read_file(
     let mut lines = Lines { reader: BufReader::with_capacity(1 << 16, &file), number: 0, offset: 0, offsets: vec![0] };
     let mut problems = Vec::new();
     let mut manuscripts: Vec<Keyed> = Vec::new();
-    let mut held = HashSet::new();
+    let mut held = Vec::new();
     loop {
         let batch = lines.batch(name, &mut problems).map_err(|error| {
             Failure::new(Kind::Unavailable, format!("the articles in {name} cannot be read")).because(error)
@@ -96,7 +95,7 @@ pub fn read_file(
             match (read.manuscript, key) {
                 (Some(manuscript), _) => manuscripts.push((key_of(&manuscript.article.slug), manuscript)),
                 (None, Some(slug)) => {
-                    held.insert(key_of(&slug));
+                    held.push(key_of(&slug));
                 }
                 (None, None) => {}
             }
@@ -149,14 +148,15 @@ fn read_line(bytes: &[u8], name: &str, number: u32, context: &Context) -> (Optio
     let mut problems = Vec::new();
     let format = match head.format.take().as_deref() {
         None => Format::default(),
-        Some(written) => match format_of(written) {
-            Some(format) => format,
-            None => {
+        Some(written) => {
+            if let Some(format) = format_of(written) {
+                format
+            } else {
                 let problem = line.problem("format", format!("`{written}` is not possible here"));
                 problems.push(problem.help(suggest(written, FORMATS)));
                 Format::default()
             }
-        },
+        }
     };
     if body.is_none() && head.link.is_none() && head.enclosure.is_none() && head.draft != Some(true) {
         problems.push(

@@ -108,7 +108,7 @@ fn the_picture_stands_before_the_body_and_the_corrections_after_it() {
 fn a_link_to_another_articles_file_leads_to_its_page() {
     let (_folder, options) = folder(&[
         ("news/a.md", &format!("{}See [b](../politics/b.md#end) and [none](none.md).", article("A"))),
-        ("politics/b.md", &format!("---\ntitle: B\nslug: quite-other\ndate: 2026-01-01\n---\nText")),
+        ("politics/b.md", "---\ntitle: B\nslug: quite-other\ndate: 2026-01-01\n---\nText"),
     ]);
     let html = html(&read(&options), 0);
     assert!(html.contains("href=\"https://paper.example/politics/quite-other#end\""), "{html}");
