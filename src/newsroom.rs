@@ -8,6 +8,8 @@ pub mod assemble;
 pub mod body;
 /// Dates as people write them.
 pub mod date;
+/// Short hashes that tell a changed text from an unchanged one.
+pub mod fingerprint;
 /// The metadata at the head of an article's file.
 pub mod front_matter;
 /// How an article keeps its id through changes of title, slug and file.
@@ -18,6 +20,8 @@ pub mod json;
 pub mod link;
 /// One article as read and checked by itself.
 pub mod manuscript;
+/// What a text must look like to be taken for an address, a language, a line.
+pub mod plausible;
 /// What is wrong in the material, and where.
 pub mod problem;
 /// A named part of the newsroom.

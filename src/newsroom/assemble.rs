@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::article::Article;
+use super::fingerprint::fingerprint;
 use super::identity::{self, Candidate, Others, Register};
-use super::manuscript::{Manuscript, fingerprint};
+use super::manuscript::Manuscript;
 use super::problem::{Place, Problem};
 use super::section::Section;
 use super::{Masthead, Newsroom, Withdrawn};

@@ -1,16 +1,24 @@
 //! YAML with places. The only module that knows the YAML library.
 //!
-//! [`parse`] reports all that can be seen in one go: after an entry that cannot be used, it reads the document again
-//! without that entry. Values that are well-formed and wrong are the caller's business; [`Source::problem`] finds where
+//! [`yaml::parse`] reports all that can be seen in one go: after an entry that cannot be used, it reads the document again
+//! without that entry. Values that are well-formed and wrong are the caller's business; [`yaml::Locate`] finds where
 //! they stand.
 
-use serde::Deserialize;
-use serde::de::{self, DeserializeOwned, Visitor};
+/// Our words for the library's errors.
+mod explain;
+/// A document's places.
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Location, Options, Spanned};
-use std::fmt;
 use std::ops::Range;
 
-use super::problem::{Place, Problem, closest, suggest};
+use super::problem::{Place, Problem, closest};
+use explain::explain;
+use tree::Node;
 
 /// A front matter or a configuration has fewer nodes than this; more is an attack or an accident.
 pub const MAX_NODES: usize = 20_000;
@@ -20,8 +28,6 @@ const MAX_ALIASES: usize = 100;
 const MAX_DEPTH: usize = 16;
 /// Text in one document.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Longer values are not repeated in a suggestion.
-const MAX_SHOWN: usize = 80;
 /// So many unusable entries of one document are reported.
 const MAX_PROBLEMS: usize = 20;
 
@@ -232,310 +238,4 @@ fn entry_around(text: &str, error: &Error) -> Option<(Range<usize>, Option<Strin
         end += line.len();
     }
     Some((start + column..end, key))
-}
-
-/// Our words for the library's error.
-fn explain(source: Source<'_>, error: &Error, hidden: &[&str]) -> Problem {
-    let location = error.location().unwrap_or(Location::UNKNOWN);
-    let problem = |what: String| source.at(location, what);
-    let line = usize::try_from(location.line())
-        .ok()
-        .and_then(|n| n.checked_sub(1))
-        .and_then(|n| source.text.lines().nth(n))
-        .unwrap_or_default();
-    match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            let known = expected.iter().copied().filter(|key| !hidden.contains(key));
-            problem(format!("unknown key `{field}`")).help(suggest(field, known))
-        }
-        Error::SerdeUnknownVariant { variant, expected, .. } => {
-            problem(format!("`{variant}` is not possible here")).help(suggest(variant, expected.iter().copied()))
-        }
-        Error::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().unwrap_or("?");
-            problem(format!("the key `{key}` stands here a second time")).help("keep one of the two")
-        }
-        Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
-            problem(format!("expected {expected}"))
-        }
-        Error::InvalidScalar { ty, .. } => problem(format!("expected {}", kind_of(ty))),
-        Error::InvalidBooleanStrict { .. } => problem("expected `true` or `false`".into()),
-        Error::NullIntoString { .. } => {
-            problem("the value is missing".into()).help("write a value, or leave the key out; \"\" is an empty text")
-        }
-        Error::Budget { .. } | Error::AliasReplayLimitExceeded { .. } | Error::AliasExpansionLimitExceeded { .. } => {
-            problem("too large or too deeply nested to be metadata".into()).help("long texts belong in the body")
-        }
-        Error::MultipleDocuments { .. } => {
-            problem("a second document begins here".into()).help("only one `---` … `---` block is read")
-        }
-        Error::UnknownAnchor { .. } => {
-            problem("a text cannot begin with `*`".into()).help("put the value in quotation marks")
-        }
-        Error::Unexpected { expected, .. } => {
-            let problem = problem(format!("expected {}", kind_of(expected)));
-            match hint(source.text, line) {
-                Some(hint) if *expected == "string scalar" => problem.help(hint),
-                _ => problem,
-            }
-        }
-        Error::Eof { .. } => problem("the text ends too early".into()),
-        other => {
-            let message = plain(&other.to_string());
-            if message.contains("recursion limit") {
-                return problem("too deeply nested to be metadata".into());
-            }
-            let problem = problem(format!("this is not valid YAML: {message}"));
-            match hint(source.text, line) {
-                Some(hint) => problem.help(hint),
-                None => problem,
-            }
-        }
-    }
-}
-
-/// What most often causes a syntax error on such a line.
-fn hint(text: &str, line: &str) -> Option<String> {
-    let tabbed = |line: &str| line.trim_start_matches([' ', '-']).starts_with('\t');
-    if tabbed(line) || text.lines().any(tabbed) {
-        return Some("indent with spaces; YAML does not allow tabs there".to_owned());
-    }
-    let (key, value) = line.split_once(':')?;
-    let (key, value) = (key.trim_start_matches([' ', '-']).trim(), value.trim());
-    let open = value.chars().next()?;
-    if matches!(open, '"' | '\'') && (value.len() == 1 || !value.ends_with(open)) {
-        return Some(format!("the quotation mark {open} is not closed"));
-    }
-    if matches!(open, '"' | '\'') {
-        return Some(format!(
-            "put the whole value in one pair of quotation marks, and write {open} inside it twice or use the other kind"
-        ));
-    }
-    if matches!(open, '@' | '`' | '%' | '{' | '[' | '&' | '*' | '!' | '|' | '>')
-        || value.contains(": ")
-        || value.contains(" #")
-    {
-        let shown = if value.chars().count() <= MAX_SHOWN { &value.replace('"', "\\\"") } else { "…" };
-        return Some(format!("put the value in quotation marks: `{key}: \"{shown}\"`"));
-    }
-    None
-}
-
-fn kind_of(ty: &str) -> &str {
-    match ty {
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
-        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
-        "f32" | "f64" => "a number",
-        "string scalar" => "a text",
-        "sequence start" => "a list",
-        "mapping start" => "lines of `key: value`",
-        "bool" | "boolean" => "`true` or `false`",
-        other => other,
-    }
-}
-
-/// The library's message without its own account of the place.
-fn plain(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    match line.find(" at line ").or_else(|| line.find(" at byte ")) {
-        Some(at) => line[..at].to_owned(),
-        None => line.to_owned(),
-    }
-}
-
-/// Any document, for the places in it.
-enum Node {
-    Scalar,
-    List(Vec<Spanned<Node>>),
-    Map(Vec<(Spanned<String>, Spanned<Node>)>),
-}
-
-impl Node {
-    /// The entry named so, and where it begins: a key's place, or an item's.
-    fn child(&self, step: &str) -> Option<(Location, &Spanned<Node>)> {
-        match self {
-            Node::Scalar => None,
-            Node::List(items) => items.get(step.parse::<usize>().ok()?).map(|item| (item.referenced, item)),
-            Node::Map(entries) => {
-                entries.iter().find(|(key, _)| key.value == step).map(|(key, value)| (key.referenced, value))
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Node;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_i128<E>(self, _: i128) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_u128<E>(self, _: u128) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_str<E>(self, _: &str) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_unit<E>(self) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_none<E>(self) -> Result<Node, E> {
-                Ok(Node::Scalar)
-            }
-            fn visit_some<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-                Node::deserialize(deserializer)
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = access.next_element()? {
-                    items.push(item);
-                }
-                Ok(Node::List(items))
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = access.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Node::Map(entries))
-            }
-        }
-        deserializer.deserialize_any(Any)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, Default, Deserialize, PartialEq)]
-    #[serde(deny_unknown_fields, default)]
-    struct Sample {
-        title: Option<String>,
-        count: Option<u32>,
-        draft: Option<bool>,
-        tags: Vec<String>,
-        inner: Option<Inner>,
-    }
-
-    #[derive(Debug, Default, Deserialize, PartialEq)]
-    #[serde(deny_unknown_fields, default)]
-    struct Inner {
-        name: Option<String>,
-        items: Vec<Inner>,
-    }
-
-    fn read(text: &str) -> Document<Sample> {
-        parse(Source { text, file: "a.md", first_line: 2 }, &[])
-    }
-
-    fn list(document: &Document<Sample>) -> Vec<(u32, u32, &str)> {
-        document.problems.iter().map(|p| (p.place.line, p.place.column, p.what.as_str())).collect()
-    }
-
-    #[test]
-    fn all_unknown_keys_are_reported_at_once_and_the_rest_is_read() {
-        let document = read("titel: a\ntitle: T\ncolour:\n  - x\ninner:\n  nmae: y\n  name: z\n");
-        assert_eq!(
-            list(&document),
-            [(2, 1, "unknown key `titel`"), (4, 1, "unknown key `colour`"), (7, 3, "unknown key `nmae`")]
-        );
-        assert_eq!(document.problems[0].help.as_deref(), Some("did you mean `title`?"));
-        let value = document.value.as_ref();
-        assert_eq!(value.and_then(|v| v.title.as_deref()), Some("T"));
-        assert_eq!(value.and_then(|v| v.inner.as_ref()).and_then(|i| i.name.as_deref()), Some("z"));
-    }
-
-    #[test]
-    fn an_unknown_key_first_in_a_list_item_leaves_the_item() {
-        let document = read("inner:\n  items:\n  - colour: red\n    name: a\n  - name: b\n");
-        assert_eq!(list(&document), [(4, 5, "unknown key `colour`")]);
-        let items = document.value.and_then(|v| v.inner).map(|i| i.items.len());
-        assert_eq!(items, Some(2));
-    }
-
-    #[test]
-    fn wrong_types_are_reported_with_the_others_and_are_not_missing() {
-        let document = read("title: T\ncount: twenty\ndraft: perhaps\n");
-        assert_eq!(
-            list(&document),
-            [(3, 8, "expected a whole number, 0 or more"), (4, 8, "expected `true` or `false`")]
-        );
-        assert_eq!(document.unusable, ["count", "draft"]);
-        assert_eq!(document.value.and_then(|v| v.title).as_deref(), Some("T"));
-    }
-
-    #[test]
-    fn a_colon_in_a_title_gets_the_advice_to_quote_it() {
-        let document = read("title: Breaking: the news\n");
-        assert_eq!(document.problems.len(), 1);
-        assert_eq!(
-            document.problems[0].help.as_deref(),
-            Some("put the value in quotation marks: `title: \"Breaking: the news\"`")
-        );
-        assert_eq!(document.problems[0].place.line, 2);
-    }
-
-    #[test]
-    fn duplicate_keys_tabs_and_open_quotes_are_told_with_their_line() {
-        let duplicate = read("title: a\ntitle: b\n");
-        assert_eq!(list(&duplicate), [(3, 1, "the key `title` stands here a second time")]);
-        let tab = read("inner:\n\tname: x\n");
-        assert!(tab.problems[0].help.as_deref().is_some_and(|h| h.contains("tabs")), "{tab:?}");
-        let open = read("title: \"never closed\ncount: 1\n");
-        assert_eq!(open.problems.len(), 1, "{open:?}");
-    }
-
-    #[test]
-    fn words_that_look_like_other_types_stay_text() {
-        for word in ["no", "on", "010", "1.10", "2026", "12:30:45", "2026-02-24"] {
-            let document = read(&format!("title: {word}\n"));
-            assert_eq!(document.value.and_then(|v| v.title).as_deref(), Some(word));
-        }
-    }
-
-    #[test]
-    fn laughs_by_the_billion_and_deep_nesting_are_refused_quickly() {
-        let mut laughs = String::from("tags: [a]\nx0: &x0 [a,a,a,a,a,a,a,a,a]\n");
-        for i in 1..12 {
-            let items = vec![format!("*x{}", i - 1); 9].join(",");
-            laughs.extend([format!("x{i}: &x{i} [{items}]\n")]);
-        }
-        assert!(!read(&laughs).problems.is_empty());
-        assert!(!read(&format!("tags: {}", "[".repeat(20_000))).problems.is_empty());
-    }
-
-    #[test]
-    fn nothing_and_comments_only_are_an_empty_document() {
-        for text in ["", "\n\n", "# nothing\n"] {
-            assert_eq!(read(text).value, Some(Sample::default()));
-        }
-    }
-
-    #[test]
-    fn a_path_leads_to_the_very_value() {
-        let source =
-            Source { text: "inner:\n  items:\n    - name: a\n    - {name: bad}\n", file: "c.yaml", first_line: 1 };
-        let problem = source.problem("inner.items.1.name", "wrong".into());
-        assert_eq!((problem.place.line, problem.place.column, problem.span), (4, 14, 3));
-        let missing = source.problem("inner.items.0.other", "missing".into());
-        assert_eq!(missing.place.line, 3);
-    }
 }
