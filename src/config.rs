@@ -1,4 +1,4 @@
-//! The configuration as written ([`file`]), and as meant ([`Settings`]).
+//! The configuration as written ([`config::file`]), and as meant ([`config::Settings`]).
 
 /// Times as people write them.
 pub mod duration;
@@ -10,6 +10,8 @@ mod meant;
 pub mod relay;
 /// Passwords and keys, from the environment or a file; never from the configuration itself.
 pub mod secret;
+#[cfg(test)]
+mod tests;
 
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};

@@ -240,6 +240,16 @@ mod tests {
     }
 
     #[test]
+    fn machines_get_a_problem_as_flat_json() {
+        let problem = Problem::at(at(3, 10), 8, "section: polticis", "unknown section").warning();
+        assert_eq!(
+            serde_json::to_string(&problem).unwrap(),
+            "{\"severity\":\"warning\",\"file\":\"articles/a.md\",\"line\":3,\"column\":10,\"span\":8,\
+             \"text\":\"section: polticis\",\"what\":\"unknown section\",\"help\":null}"
+        );
+    }
+
+    #[test]
     fn a_problem_with_a_whole_file_names_only_the_file() {
         let text = Problem::new("articles/a.md", "the file is empty").render(false);
         assert_eq!(text, "error: the file is empty\n--> articles/a.md");

@@ -8,6 +8,7 @@
 //! - `config/NAME.yaml`: a configuration
 
 use pressrun::config::{Overrides, Settings};
+use pressrun::newsroom::manuscript::{File, from_files};
 use pressrun::newsroom::{Masthead, Problem, Section};
 use pressrun::source::{Options, directory, stream};
 use std::fs;
@@ -43,6 +44,44 @@ fn every_broken_configuration_gets_a_clear_message() {
             Err(problems) => list(&problems),
         }
     });
+}
+
+/// Cut anywhere, or with a byte changed, no case makes the program panic, and every problem can be shown.
+#[test]
+fn no_cut_or_damaged_case_is_worse_than_a_problem() {
+    let context = options(Path::new("/nowhere")).context();
+    let mut tried = 0;
+    for kind in ["articles", "config"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/broken").join(kind);
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() || path.extension().is_none_or(|ending| ending == "expected") {
+                continue;
+            }
+            let bytes = fs::read(&path).unwrap();
+            let step = (bytes.len() / 9).max(1);
+            for at in (0..bytes.len()).step_by(step) {
+                let mut damaged = bytes.clone();
+                damaged[at] = [b'\t', b'"', b'{', b':', b'\n', 0xC3, b'-', b'\\'][at % 8];
+                for case in [&bytes[..at], &damaged] {
+                    tried += 1;
+                    let problems = if kind == "config" {
+                        let text = String::from_utf8_lossy(case);
+                        let read = Settings::parse(&text, "config.yaml", Path::new("/nowhere"), &Overrides::default());
+                        read.err().unwrap_or_default()
+                    } else {
+                        let file = File { name: "articles/news/a.md", path: "news/a.md", bytes: case };
+                        from_files(Some(file), None, &context).problems
+                    };
+                    for problem in problems {
+                        assert!(problem.render(false).starts_with(["error", "warning"][problem.severity as usize]));
+                        serde_json::to_string(&problem).unwrap();
+                    }
+                }
+            }
+        }
+    }
+    assert!(tried > 1500, "only {tried}");
 }
 
 fn each_case(kind: &str, run: impl Fn(&Path) -> String) {

@@ -57,7 +57,7 @@ impl Check<'_, '_> {
                 }
                 Err(wrong) => {
                     let mut problem = self.source.problem(&path, wrong.what.to_owned()).help(wrong.help);
-                    if wrong.what.contains("password") {
+                    if text.contains('@') || text.matches(':').count() > 1 {
                         problem.line = String::new(); // a secret must not be shown, even where it should not stand
                     }
                     self.problems.push(problem);
