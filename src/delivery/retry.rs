@@ -33,7 +33,7 @@ impl Policy {
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn policy() -> Policy {
         Policy { first: 5 * MINUTE, factor: 2.0, longest: 120 * MINUTE, give_up_after: 5000 * MINUTE }

@@ -19,7 +19,7 @@ use super::{Fate, Outcome, Reply, Step};
 /// Lines that broke, or said 421, before the dot: so many tries of one delivery go again at once.
 pub const FORGIVEN: u32 = 2;
 /// How long a domain that says "too fast" is left alone (Gmail asks for at least ten minutes).
-pub const LEAVE_ALONE: Duration = Duration::from_secs(600);
+pub const LEAVE_ALONE: Duration = Duration::from_mins(10);
 
 /// What else follows from an attempt, beside the delivery's own outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

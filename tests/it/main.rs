@@ -6,6 +6,10 @@
 
 mod broken_lists;
 mod broken_material;
+mod conformance;
 mod feeds;
 mod house;
+mod press;
 mod reading_articles;
+mod smtp;
+mod support;

@@ -1,3 +1,5 @@
-//! What the tests share: a newsroom of their own, and the real program run in it.
+//! What the tests share: a newsroom of their own with the real program run in it, and a mail server that follows a script.
 
 pub mod room;
+pub mod smtp_server;
+pub mod tls;

@@ -6,10 +6,10 @@ fn now() -> DateTime<Utc> {
 
 fn policy() -> Policy {
     Policy {
-        first: Duration::from_secs(300),
+        first: Duration::from_mins(5),
         factor: 2.0,
-        longest: Duration::from_secs(7200),
-        give_up_after: Duration::from_secs(3 * 86400),
+        longest: Duration::from_hours(2),
+        give_up_after: Duration::from_hours(72),
     }
 }
 

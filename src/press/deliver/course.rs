@@ -30,6 +30,8 @@ pub(super) struct Course<E> {
     pub(super) stirred: Notify,
     /// Lines that are open.
     pub(super) lines: AtomicUsize,
+    /// Lines that were opened so far.
+    pub(super) opened: AtomicU64,
     inner: Mutex<Inner<E>>,
     under_way: AtomicU64,
     fruitless: AtomicU64,
@@ -52,6 +54,7 @@ impl<E> Course<E> {
             halt: Stop::default(),
             stirred: Notify::new(),
             lines: AtomicUsize::new(0),
+            opened: AtomicU64::new(0),
             inner: Mutex::new(inner),
             under_way: AtomicU64::new(0),
             fruitless: AtomicU64::new(0),

@@ -99,12 +99,11 @@ where
                 return None;
             }
             self.turn(ended, None).await;
-            let taken = match tokio::time::timeout(IDLE, self.queue.take()).await {
-                Ok(taken) => taken,
-                Err(_) => {
-                    self.close(line).await;
-                    self.queue.take().await
-                }
+            let taken = if let Ok(taken) = tokio::time::timeout(IDLE, self.queue.take()).await {
+                taken
+            } else {
+                self.close(line).await;
+                self.queue.take().await
             };
             if let Some(ready) = self.prepare(taken?, ended) {
                 return Some(ready);
@@ -199,13 +198,14 @@ where
         Settlement { id: claimed.id, outcome: Outcome::Untried, reply, when: (self.now)() }
     }
 
-    /// The open line, or a new one. `None`: there is none to be had, and where no other line is open, everything ends.
+    /// The open line, or a new one. `None`: there is none to be had. Where nobody else had one either meanwhile, everything ends.
     async fn open<'a>(&self, line: &'a mut Option<Line>) -> Option<&'a mut Line> {
-        let mut tries = 0;
+        let (mut tries, mut opened) = (0, self.course.opened.load(Ordering::Relaxed));
         while line.is_none() && !self.course.halt.is_set() {
             match self.transport.open().await {
                 Ok(open) => {
                     self.course.lines.fetch_add(1, Ordering::Relaxed);
+                    self.course.opened.fetch_add(1, Ordering::Relaxed);
                     *line = Some(open);
                 }
                 Err(OpenError::Unreachable { .. }) if tries + 1 < OPEN_TRIES => {
@@ -214,6 +214,9 @@ where
                 }
                 // The relay takes no more lines than are open: they go on without this one.
                 Err(OpenError::Unreachable { .. }) if self.course.lines.load(Ordering::Relaxed) > 0 => return None,
+                Err(OpenError::Unreachable { .. }) if self.course.opened.load(Ordering::Relaxed) != opened => {
+                    (tries, opened) = (0, self.course.opened.load(Ordering::Relaxed));
+                }
                 Err(error) => self.course.end(End::Unopened(error)),
             }
         }

@@ -63,9 +63,8 @@ fn add(db: &Connection, entry: &Entry, now: i64) -> Result<Added, StoreError> {
         .optional()?;
     let known: Option<SubscriptionState> = known.as_deref().map(from_word).transpose()?;
     let added = match (known, entry.state) {
-        (None, SubscriptionState::Ended) | (Some(SubscriptionState::Ended), _) => Added::Left,
+        (Some(SubscriptionState::Ended), _) | (_, SubscriptionState::Ended) => Added::Left,
         (None, _) => Added::New,
-        (Some(_), SubscriptionState::Ended) => Added::Left,
         (Some(SubscriptionState::Pending), SubscriptionState::Confirmed) => Added::Confirmed,
         (Some(_), _) => Added::Unchanged,
     };

@@ -1,5 +1,7 @@
 //! What a server can, and what it cannot take.
 
+use std::fmt::Write as _;
+
 use crate::delivery::{Fate, Reply, Step};
 use crate::mail::Mail;
 
@@ -61,7 +63,7 @@ impl Offers {
     pub(super) fn mail_from(&self, mail: &Mail) -> String {
         let mut command = format!("MAIL FROM:<{}>", mail.return_path.as_str());
         if self.size.is_some() {
-            command += &format!(" SIZE={}", mail.message.len());
+            let _ = write!(command, " SIZE={}", mail.message.len());
         }
         if self.eight_bit && !mail.message.is_ascii() {
             command += " BODY=8BITMIME";
@@ -120,7 +122,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_stuffed_comes_out_again_and_never_ends_early(lines in proptest::collection::vec("[.a]{0,4}", 0..20)) {
-            let message: String = lines.iter().map(|l| format!("{l}\r\n")).collect();
+            let message: String = lines.iter().flat_map(|l| [l, "\r\n"]).collect();
             let wire = stuffed(&message);
             let body = wire.strip_suffix(".\r\n").unwrap();
             prop_assert!(!body.split_inclusive("\r\n").any(|line| line == ".\r\n"));

@@ -84,15 +84,15 @@ impl ServerCertVerifier for Trust {
         // The operator trusts this very certificate, so its signature says nothing more; its dates and names still count.
         // A self-signed one is mostly marked as an authority, and then refused as a server's: all but the dates, which are
         // looked at first, is what that refusal may be.
-        match dates.verify_server_cert(certificate, &[], name, ocsp, now) {
-            Err(Error::InvalidCertificate(
-                e @ (CertificateError::Expired
-                | CertificateError::ExpiredContext { .. }
-                | CertificateError::NotValidYet
-                | CertificateError::NotValidYetContext { .. }
-                | CertificateError::BadEncoding),
-            )) => return Err(Error::InvalidCertificate(e)),
-            Ok(_) | Err(_) => {}
+        if let Err(Error::InvalidCertificate(
+            error @ (CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. }
+            | CertificateError::BadEncoding),
+        )) = dates.verify_server_cert(certificate, &[], name, ocsp, now)
+        {
+            return Err(Error::InvalidCertificate(error));
         }
         verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
         Ok(ServerCertVerified::assertion())
