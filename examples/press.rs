@@ -58,7 +58,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
             give_up_after: Duration::from_hours(24),
         },
         lease: Duration::from_mins(15),
-        linger: Duration::from_secs(60),
+        linger: Duration::from_mins(1),
     };
     let press = format!("{}-{}", std::process::id(), Utc::now().timestamp_micros());
     let stop = Stop::on_signals()?;

@@ -68,7 +68,8 @@ impl Ledger for SqliteStore {
         self.writer
             .write(move |db| {
                 db.prepare_cached(
-                    "UPDATE delivery SET state = 0, press = NULL, lease = NULL WHERE press = ?1 AND state = 1",
+                    "UPDATE delivery INDEXED BY delivery_held SET state = 0, press = NULL, lease = NULL
+                     WHERE press = ?1 AND state = 1",
                 )?
                 .execute([press])?;
                 Ok(())
@@ -104,7 +105,7 @@ impl Ledger for SqliteStore {
         self.readers
             .read(move |db| {
                 let due: Option<i64> = db
-                    .prepare_cached("SELECT due FROM delivery WHERE edition = ?1 AND state = 0 ORDER BY due LIMIT 1")?
+                    .prepare_cached("SELECT due FROM delivery INDEXED BY delivery_waiting WHERE edition = ?1 AND state = 0 ORDER BY due LIMIT 1")?
                     .query_row([edition.0], |r| r.get(0))
                     .optional()?;
                 time_or_none(due)
@@ -124,7 +125,7 @@ impl Ledger for SqliteStore {
                     .execute(params![edition.0, why])?;
                 if why.is_some() {
                     db.prepare_cached(
-                        "UPDATE delivery SET state = 0, press = NULL, lease = NULL
+                        "UPDATE delivery INDEXED BY delivery_held SET state = 0, press = NULL, lease = NULL
                          WHERE press IS NOT NULL AND edition = ?1 AND state = 1",
                     )?
                     .execute([edition.0])?;
@@ -213,7 +214,7 @@ fn claim(
                 EXISTS (SELECT 1 FROM subscription n
                         WHERE n.digest = ?3 AND n.subscriber = d.subscriber AND n.state = 'confirmed')
                 AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
-         FROM delivery d JOIN subscriber s ON s.id = d.subscriber
+         FROM delivery d INDEXED BY delivery_waiting CROSS JOIN subscriber s ON s.id = d.subscriber
          WHERE d.edition = ?1 AND d.state = 0 AND d.due <= ?2
          ORDER BY d.due, d.id LIMIT ?4",
     )?;
@@ -318,12 +319,12 @@ fn write_attempt(
 
 fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Result<u64, StoreError> {
     db.prepare_cached(
-        "UPDATE delivery SET state = 0, press = NULL, lease = NULL
+        "UPDATE delivery INDEXED BY delivery_held SET state = 0, press = NULL, lease = NULL
          WHERE press IS NOT NULL AND state = 1 AND (?1 OR lease <= ?2)",
     )?
     .execute(params![alone, now])?;
     let mut query =
-        db.prepare_cached("SELECT id FROM delivery WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
+        db.prepare_cached("SELECT id FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
     let stuck: Vec<i64> = query.query_map(params![alone, now], |r| r.get(0))?.collect::<Result<_, _>>()?;
     let lost = Reply { code: 0, status: None, text: "the press stopped before the answer was written down".to_owned() };
     for id in &stuck {
@@ -337,7 +338,7 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
     }
     if policy == UncertainPolicy::Resend {
         db.prepare_cached(
-            "UPDATE delivery SET state = 0, due = ?1 + iif(doubts > ?2, ?3, 0)
+            "UPDATE delivery INDEXED BY delivery_uncertain SET state = 0, due = ?1 + iif(doubts > ?2, ?3, 0)
              WHERE state = 6 AND edition IN (SELECT id FROM edition WHERE state IN ('approved', 'sending'))",
         )?
         .execute(params![now, QUICK_RESENDS, DOUBTFUL_WAIT])?;
@@ -349,9 +350,9 @@ fn finish(db: &Connection, edition: EditionId, now: i64) -> Result<bool, StoreEr
     db.prepare_cached(
         "UPDATE edition SET state = 'sent', ended = ?2, paused = NULL
          WHERE id = ?1 AND state IN ('approved', 'sending')
-           AND NOT EXISTS (SELECT 1 FROM delivery WHERE edition = ?1 AND state = 0)
-           AND NOT EXISTS (SELECT 1 FROM delivery WHERE press IS NOT NULL AND edition = ?1)
-           AND NOT EXISTS (SELECT 1 FROM delivery WHERE edition = ?1 AND state = 6)",
+           AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_waiting WHERE edition = ?1 AND state = 0)
+           AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND edition = ?1)
+           AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_uncertain WHERE edition = ?1 AND state = 6)",
     )?
     .execute(params![edition.0, now])?;
     Ok(db.prepare_cached("SELECT 1 FROM edition WHERE id = ?1 AND state = 'sent'")?.exists([edition.0])?)
@@ -478,7 +479,7 @@ fn resolve(
     // Of a withdrawn edition nothing is sent any more; it can still be said that a mail had arrived.
     let resolved = db
         .prepare_cached(
-            "UPDATE delivery SET state = ?3, due = ?4
+            "UPDATE delivery INDEXED BY delivery_uncertain SET state = ?3, due = ?4
              WHERE edition = ?1 AND state = 6 AND (?2 IS NULL OR id = ?2)
                AND (?3 <> 0 OR edition IN (SELECT id FROM edition WHERE state IN ('approved', 'sending')))",
         )?

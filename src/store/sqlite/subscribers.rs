@@ -121,7 +121,7 @@ fn withdraw(db: &Connection, key: &str, digest: Option<&str>, now: i64) -> Resul
     db.prepare_cached(
         "UPDATE delivery SET state = 7, press = NULL, lease = NULL, ended = ?3
          WHERE subscriber = (SELECT id FROM subscriber WHERE key = ?1) AND state IN (0, 1)
-           AND (?2 IS NULL OR edition IN (SELECT id FROM edition WHERE digest = ?2))",
+           AND edition IN (SELECT id FROM edition WHERE state IN ('approved', 'sending') AND (?2 IS NULL OR digest = ?2))",
     )?
     .execute(params![key, digest, now])?;
     Ok(())
