@@ -79,8 +79,11 @@ pub struct Login {
 #[derive(Debug)]
 pub struct Smtp {
     options: Options,
-    tls: Arc<rustls::ClientConfig>,
+    tls: Tls,
 }
+
+/// What TLS needs; or why there is none, which is told where a relay wants it.
+type Tls = Result<Arc<rustls::ClientConfig>, String>;
 
 impl Smtp {
     /// Reads the certificates that are trusted.
@@ -89,7 +92,7 @@ impl Smtp {
     /// [`TrustError`] where [`Options::trust`] cannot be read or holds no certificate.
     pub fn new(options: Options) -> Result<Self, TrustError> {
         let tls = trust::client(options.trust.as_deref())?;
-        Ok(Smtp { options, tls: Arc::new(tls) })
+        Ok(Smtp { options, tls })
     }
 
     /// Opens one connection: TCP without delay, TLS as required, EHLO, AUTH. Where a relay is unreachable the next is tried;

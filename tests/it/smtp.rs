@@ -7,7 +7,7 @@ use pressrun::transport::{Line, OpenError, Transport};
 use std::time::{Duration, Instant};
 
 use crate::support::smtp_server::{Act, Kept, Moment, Script, Server};
-use crate::support::tls::certificate;
+use crate::support::tls::{certificate, certificate_of_authority};
 
 fn options(server: &Server, security: Security) -> Options {
     Options {
@@ -239,6 +239,35 @@ async fn a_certificate_that_the_operator_trusts_is_enough_for_both_kinds_of_tls(
         assert_eq!(told(&line.send(&mail("a@x.example", ""), None).await.fate), "250 at Dot");
         line.close().await;
         assert!(server.kept()[0].secure);
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_the_operator_trusts_vouches_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, tls) = certificate_of_authority(folder.path());
+    let server = Server::start(Script { tls: Some(tls), ..Script::default() }).await;
+    let transport = transport(Options { trust: Some(authority), ..options(&server, Security::StartTls) });
+    transport.open().await.unwrap().close().await;
+}
+
+#[test]
+fn a_file_without_certificates_is_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trust.pem");
+    for text in [None, Some(""), Some("no certificate")] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let options = Options {
+            relays: vec![],
+            login: None,
+            trust: Some(file.clone()),
+            hello: None,
+            timeout: Duration::from_secs(1),
+            mails_per_connection: 1,
+        };
+        assert!(Smtp::new(options).unwrap_err().to_string().contains("trust.pem"));
     }
 }
 

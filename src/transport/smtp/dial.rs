@@ -11,7 +11,6 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -21,18 +20,14 @@ use tokio_rustls::client::TlsStream;
 use super::connection::{Connection, read};
 use super::offers::Offers;
 use super::wire::{Wire, Written};
-use super::{Login, Options, Relay, Security};
+use super::{Login, Options, Relay, Security, Tls};
 use crate::transport::OpenError;
 
 /// An address that does not answer so fast is not waited for alone: the next one is tried beside it (RFC 8305 section 5).
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// Opens one connection to one relay.
-pub(super) async fn dial(
-    relay: &Relay,
-    options: &Options,
-    tls: &Arc<rustls::ClientConfig>,
-) -> Result<Connection, OpenError> {
+pub(super) async fn dial(relay: &Relay, options: &Options, tls: &Tls) -> Result<Connection, OpenError> {
     let host = relay.host.trim_start_matches('[').trim_end_matches(']');
     let hello = options.hello.clone().map_or_else(ClientId::default, ClientId::Domain);
     let call = Call { relay: format!("{}:{}", relay.host, relay.port), host, limit: options.timeout, hello, tls };
@@ -57,7 +52,7 @@ struct Call<'a> {
     host: &'a str,
     limit: Duration,
     hello: ClientId,
-    tls: &'a Arc<rustls::ClientConfig>,
+    tls: &'a Tls,
 }
 
 impl Call<'_> {
@@ -74,7 +69,8 @@ impl Call<'_> {
 
     async fn handshake(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, OpenError> {
         let name = ServerName::try_from(self.host.to_owned()).map_err(|e| self.untrusted(e))?;
-        let shaken = self.step(TlsConnector::from(self.tls.clone()).connect(name, tcp)).await?;
+        let tls = self.tls.as_ref().map_err(|e| self.untrusted(e))?;
+        let shaken = self.step(TlsConnector::from(tls.clone()).connect(name, tcp)).await?;
         shaken.map_err(|e| match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(cause) => self.untrusted(cause),
             None => self.unreachable(e),
@@ -111,7 +107,8 @@ impl Call<'_> {
         let with = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
         match self.step(smtp.auth(ways, &with)).await? {
             Ok(_) => Ok(()),
-            Err(e) if e.is_permanent() => Err(refused(words(e))),
+            // lettre's own error: a challenge that the way to log in does not know, as XOAUTH2 answers a bad token.
+            Err(e) if e.is_permanent() || e.is_client() => Err(refused(words(e))),
             Err(e) => Err(self.unreachable(words(e))),
         }
     }

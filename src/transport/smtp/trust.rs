@@ -10,63 +10,60 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Tls;
+
 /// The certificates that are to be trusted cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum TrustError {
+#[error("{} holds no certificate that can be read: {cause}", file.display())]
+pub struct TrustError {
     /// The file of [`super::Options::trust`].
-    #[error("{} holds no certificate that can be read: {cause}", file.display())]
-    File {
-        /// Which.
-        file: PathBuf,
-        /// Why.
-        cause: String,
-    },
-    /// The system's own.
-    #[error("the system's certificates cannot be read: {0}")]
-    System(String),
+    pub file: PathBuf,
+    /// Why.
+    pub cause: String,
 }
 
-/// TLS 1.2 or 1.3, trusting the system's authorities and those in `file`.
-pub(super) fn client(file: Option<&Path>) -> Result<ClientConfig, TrustError> {
+/// TLS 1.2 or 1.3, trusting the system's authorities and those in `file`. A system without authorities is told only where
+/// TLS is needed.
+pub(super) fn client(file: Option<&Path>) -> Result<Tls, TrustError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let trust = Trust::read(file, &provider)?;
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| TrustError::System(e.to_string()))?
+    let (own, dates) = match file {
+        Some(file) => read(file, &provider)?,
+        None => (vec![], None),
+    };
+    Ok(config(own, dates, provider).map(Arc::new).map_err(|e| format!("no certificates to trust: {e}")))
+}
+
+fn config(own: Own, dates: Dates, provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
+    let system = rustls_platform_verifier::Verifier::new_with_extra_roots(own.clone(), provider.clone())?;
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(trust))
-        .with_no_client_auth();
-    Ok(config)
+        .with_custom_certificate_verifier(Arc::new(Trust { system, own, dates }))
+        .with_no_client_auth())
+}
+
+type Own = Vec<CertificateDer<'static>>;
+type Dates = Option<Arc<WebPkiServerVerifier>>;
+
+/// The operator's own certificates, and what checks their dates.
+fn read(file: &Path, provider: &Arc<CryptoProvider>) -> Result<(Own, Dates), TrustError> {
+    let fail = |cause: String| TrustError { file: file.to_owned(), cause };
+    let (mut own, mut roots) = (vec![], RootCertStore::empty());
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|e| fail(e.to_string()))? {
+        let certificate = certificate.map_err(|e| fail(e.to_string()))?;
+        roots.add(certificate.clone()).map_err(|e| fail(e.to_string()))?;
+        own.push(certificate);
+    }
+    let dates = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
+    Ok((own, Some(dates.map_err(|_| fail("it has no certificate in it".to_owned()))?)))
 }
 
 /// The system's trust, and certificates of the operator's own: authorities, or a server's very certificate.
 #[derive(Debug)]
 struct Trust {
     system: rustls_platform_verifier::Verifier,
-    own: Vec<CertificateDer<'static>>,
-    /// Of `own`, for its checks of dates.
-    dates: Option<Arc<WebPkiServerVerifier>>,
-}
-
-impl Trust {
-    fn read(file: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Self, TrustError> {
-        let mut own = vec![];
-        let mut dates = None;
-        if let Some(file) = file {
-            let fail = |cause: String| TrustError::File { file: file.to_owned(), cause };
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|e| fail(e.to_string()))? {
-                own.push(certificate.map_err(|e| fail(e.to_string()))?);
-            }
-            let mut roots = RootCertStore::empty();
-            for certificate in &own {
-                roots.add(certificate.clone()).map_err(|e| fail(e.to_string()))?;
-            }
-            let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone()).build();
-            dates = Some(verifier.map_err(|_| fail("it has no certificate in it".to_owned()))?);
-        }
-        let system = rustls_platform_verifier::Verifier::new_with_extra_roots(own.clone(), provider.clone());
-        Ok(Trust { system: system.map_err(|e| TrustError::System(e.to_string()))?, own, dates })
-    }
+    own: Own,
+    dates: Dates,
 }
 
 impl ServerCertVerifier for Trust {
