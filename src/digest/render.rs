@@ -108,50 +108,57 @@ pub fn render(contents: &Contents, templates: &Templates) -> Result<Sealed, Vec<
 }
 
 fn render_at(contents: &Contents, templates: &Templates, length: Length) -> Result<Sealed, Vec<Problem>> {
+    let mut problems = Vec::new();
     let mut values = Context::new(contents, length);
-    let one = |problem| vec![problem];
-    let line = |edit: &Option<String>, which| match edit {
-        Some(text) => Ok(text.clone()),
-        None => templates.fill(which, &values),
+    let mut line = |edit: &Option<String>, which| match edit {
+        Some(text) => text.clone(),
+        None => templates.fill(which, &values).unwrap_or_else(|problem| {
+            problems.push(problem);
+            which.name().to_owned()
+        }),
     };
-    let subject = context::cut(&line(&contents.edits.subject, Which::Subject).map_err(one)?, usize::MAX);
-    let preheader = context::cut(&line(&contents.edits.preheader, Which::Preheader).map_err(one)?, LONGEST_PREHEADER);
+    let subject = context::cut(&line(&contents.edits.subject, Which::Subject), usize::MAX);
+    let preheader = context::cut(&line(&contents.edits.preheader, Which::Preheader), LONGEST_PREHEADER);
     if subject.is_empty() {
-        let source = templates.source(Which::Subject);
-        return Err(one(
-            source.whole("the subject is empty", "write one, for instance `{{digest.title}}: {{first.title}}`")
-        ));
+        let help = "write one, for instance `{{digest.title}}: {{first.title}}`";
+        problems.push(templates.source(Which::Subject).whole("the subject is empty", help));
     }
     values.subject.clone_from(&subject);
     values.preheader.clone_from(&preheader);
     let mark = mark(&values, templates);
-    for (place, name) in
-        [(&mut values.unsubscribe, "unsubscribe"), (&mut values.address, "address"), (&mut values.name, "name")]
-    {
-        *place = format!("{mark}-{name}-");
+    values.unsubscribe = format!("{mark}-unsubscribe-");
+    values.address = format!("{mark}-address-");
+    values.name = format!("{mark}-name-");
+    let html = templates.fill(Which::Html, &values).and_then(|html| inlined(&html, templates));
+    let text = templates.fill(Which::Text, &values);
+    match (html, text) {
+        (Ok(html), Ok(text)) if problems.is_empty() => Ok(Sealed {
+            subject,
+            preheader,
+            html,
+            text: tidy(&text),
+            mark,
+            shortened: length != Length::of(contents.digest),
+            headers: headers(contents.digest, contents.number),
+            date: contents.date,
+        }),
+        (html, text) => {
+            problems.extend([html.err(), text.err()].into_iter().flatten());
+            Err(problems)
+        }
     }
-    let html = templates.fill(Which::Html, &values).map_err(one)?;
-    let html = css_inline::CSSInliner::options()
+}
+
+/// The rules of the `<style>` as `style` attributes; what cannot be one (`@media`, `:hover`) stays where it is.
+fn inlined(html: &str, templates: &Templates) -> Result<String, Problem> {
+    let inliner = css_inline::CSSInliner::options()
         .keep_style_tags(true)
         .remove_inlined_selectors(true)
         .load_remote_stylesheets(false)
-        .build()
-        .inline(&html)
-        .map_err(|e| {
-            one(templates
-                .source(Which::Html)
-                .whole(format!("the styles cannot be read: {e}"), "look into the `<style>`"))
-        })?;
-    let text = templates.fill(Which::Text, &values).map_err(one)?;
-    Ok(Sealed {
-        subject,
-        preheader,
-        html,
-        text: tidy(&text),
-        mark,
-        shortened: length != Length::of(contents.digest),
-        headers: headers(contents.digest, contents.number),
-        date: contents.date,
+        .build();
+    inliner.inline(html).map_err(|error| {
+        let what = format!("the styles cannot be read: {error}");
+        templates.source(Which::Html).whole(what, "look into the `<style>`")
     })
 }
 
@@ -216,10 +223,11 @@ fn headers(digest: &Digest, number: u32) -> Vec<(String, String)> {
     headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// `edition:digest:kind:sender`, by which Gmail groups complaints; the sender has 5 to 15 characters. Nothing of a reader.
+/// `edition:digest:kind:sender`, by which Gmail groups complaints; the sender has 5 to 15 characters
+/// (10 here, for the line's length). Nothing of a reader.
 fn feedback_id(digest: &Digest, number: u32) -> String {
     let domain = digest.from.address.as_str().rsplit('@').next().unwrap_or_default();
-    let sender: String = domain.chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    let sender: String = domain.chars().filter(char::is_ascii_alphanumeric).take(10).collect();
     format!("{slug}-{number}:{slug}:digest:{sender:x<5}", slug = digest.slug)
 }
 
@@ -396,7 +404,7 @@ mod tests {
         assert_eq!(header("From"), "Specimen <desk@specimen.example>");
         assert_eq!(header("Reply-To"), "letters@specimen.example");
         assert_eq!(header("List-Id"), "Specimen weekly <weekly.specimen.example>");
-        assert_eq!(header("Feedback-ID"), "weekly-12:weekly:digest:specimenexample");
+        assert_eq!(header("Feedback-ID"), "weekly-12:weekly:digest:specimenex");
         assert_eq!(header("List-Unsubscribe-Post"), "List-Unsubscribe=One-Click");
     }
 

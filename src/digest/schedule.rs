@@ -86,6 +86,7 @@ impl FromStr for Schedule {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use chrono_tz::{America::Chicago, Europe::Berlin, Tz};

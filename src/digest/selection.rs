@@ -41,6 +41,7 @@ impl Selection {
 ///
 /// `articles` is newest first, as in [`crate::newsroom::Newsroom::articles`]; `known` holds the articles that are not new
 /// for this digest; `first` says that the digest has no edition yet.
+#[allow(clippy::implicit_hasher)] // the ledger answers with this one
 pub fn select(articles: &[Arc<Article>], known: &HashSet<ArticleId>, digest: &Digest, first: bool) -> Selection {
     let mut new: Vec<Arc<Article>> = articles
         .iter()

@@ -3,7 +3,7 @@
 //! Whatever stands in a name, a title or a pattern, a [`HeaderText`] cannot hold a line break, so nothing that is made
 //! from one can begin another header. The encoding itself (RFC 2047, folding) is lettre's.
 
-use lettre::message::Mailbox;
+use base64::Engine;
 use lettre::message::header::{HeaderName, HeaderValue};
 use std::fmt;
 
@@ -97,16 +97,70 @@ pub fn message_id(digest: &str, number: u32, subscriber: SubscriberId, from: &Ad
     MessageId(format!("<{}@{domain}>", hex(&hash.as_ref()[..16])))
 }
 
-/// A name and an address as lettre knows them.
-pub fn mailbox(name: &HeaderText, address: &Address) -> Mailbox {
-    let (user, domain) = address.as_str().rsplit_once('@').unwrap_or((address.as_str(), "invalid"));
-    let name = (!name.is_empty()).then(|| name.as_str().to_owned());
-    Mailbox::new(name, lettre::Address::new_dangerous(user, domain))
+/// The value of a header that is a mailbox (RFC 5322, section 3.4): the name as it is, quoted, or as encoded-words. `field` is
+/// the header's name; the address goes to a line of its own where one line would be too long.
+pub fn mailbox(field: &str, name: &HeaderText, address: &Address) -> String {
+    /// RFC 5322, section 2.1.1.
+    const LINE: usize = 78;
+    let (name, address) = (name.as_str(), address.as_str());
+    if name.is_empty() {
+        return address.to_owned();
+    }
+    let mut value = String::with_capacity(name.len() + address.len() + 8);
+    if !name.is_ascii() {
+        value.push_str(&encoded_words(name));
+    } else if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        value.push_str(name);
+    } else {
+        value.push('"');
+        for c in name.chars() {
+            if matches!(c, '"' | '\\') {
+                value.push('\\');
+            }
+            value.push(c);
+        }
+        value.push('"');
+    }
+    let column = value.rfind('\n').map_or(field.len() + 2 + value.len(), |at| value.len() - at - 1);
+    value.push_str(if column + 3 + address.len() > LINE { "\r\n <" } else { " <" });
+    value.push_str(address);
+    value.push('>');
+    value
 }
 
-/// An unstructured header, encoded and folded.
+/// [`mailbox`] as a header. lettre reads its own note of the value, for which the address is enough.
+pub fn mailbox_header(field: &'static str, name: &HeaderText, address: &Address) -> HeaderValue {
+    let field_name = HeaderName::new_from_ascii_str(field);
+    HeaderValue::dangerous_new_pre_encoded(field_name, address.to_string(), mailbox(field, name, address))
+}
+
+/// An unstructured header: ASCII as it is, in one line; anything else as encoded-words (RFC 2047), as many lines as it
+/// takes.
+///
+/// lettre would fold ASCII too, and encode only the words that need it. Some readers keep the fold in the text, or lose the
+/// space between an encoded word and a plain one; all read this.
 pub fn unstructured(name: &'static str, text: &HeaderText) -> HeaderValue {
-    HeaderValue::new(HeaderName::new_from_ascii_str(name), text.as_str().to_owned())
+    let text = text.as_str();
+    let encoded = if text.is_ascii() { text.to_owned() } else { encoded_words(text) };
+    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), text.to_owned(), encoded)
+}
+
+/// Encoded-words of whole characters, a line each; with `Subject: ` before the first, no line is over 78 octets.
+fn encoded_words(text: &str) -> String {
+    /// base64 makes 56 of them; with `=?utf-8?b?` and `?=` that is 68.
+    const OCTETS: usize = 42;
+    let mut words = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut end = OCTETS.min(rest.len());
+        while !rest.is_char_boundary(end) {
+            end -= 1;
+        }
+        let word = base64::engine::general_purpose::STANDARD.encode(&rest[..end]);
+        words.push(format!("=?utf-8?b?{word}?="));
+        rest = &rest[end..];
+    }
+    words.join("\r\n ")
 }
 
 /// The value of List-Id (RFC 2919): a phrase and the id. An encoded phrase is read wrongly by some, so a phrase that is not
@@ -164,6 +218,36 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_written_as_plainly_as_it_can_be() {
+        let address: Address = "m@b.example".parse().unwrap();
+        let value = |name: &str| mailbox("To", &HeaderText::clean(name), &address);
+        assert_eq!(value(""), "m@b.example");
+        assert_eq!(value("Rana"), "Rana <m@b.example>");
+        assert_eq!(value("Rana O'Neill, M.A."), "\"Rana O'Neill, M.A.\" <m@b.example>");
+        assert_eq!(value("a \"b\" \\c"), "\"a \\\"b\\\" \\\\c\" <m@b.example>");
+        assert_eq!(value("Zoë"), "=?utf-8?b?Wm/Dqw==?= <m@b.example>");
+        assert_eq!(value(&"a b ".repeat(14)), format!("\"{}\" <m@b.example>", "a b ".repeat(14).trim_end()));
+        assert_eq!(value(&"a b ".repeat(15)), format!("\"{}\"\r\n <m@b.example>", "a b ".repeat(15).trim_end()));
+    }
+
+    #[test]
+    fn a_subject_is_one_line_of_ascii_or_all_encoded_words() {
+        let wire = |text: &str| {
+            let mut headers = lettre::message::header::Headers::new();
+            headers.insert_raw(unstructured("Subject", &HeaderText::clean(text)));
+            headers.to_string()
+        };
+        let long = "Middle-East Outreach: After Al-Hol: Does an Emptied Camp Raise the Next ISIS?";
+        assert_eq!(wire(long), format!("Subject: {long}\r\n"));
+        let text = format!("“{long}” – عربي عربي عربي");
+        let encoded = wire(&text);
+        assert!(encoded.lines().all(|l| l.len() <= 78) && encoded.lines().count() > 2);
+        let message = format!("{encoded}From: a@b.example\r\n\r\n");
+        let read = mail_parser::MessageParser::default().parse(message.as_bytes()).unwrap();
+        assert_eq!(read.subject(), Some(text.as_str()));
+    }
+
+    #[test]
     fn a_list_id_is_ascii() {
         let id = |phrase| list_id(&HeaderText::clean(phrase), "weekly.paper.example").to_string();
         assert_eq!(id("The \"Weekly\""), "\"The \\\"Weekly\\\"\" <weekly.paper.example>");
@@ -181,7 +265,7 @@ mod tests {
             let address = "desk@paper.example".parse().unwrap();
             let wire = lettre::message::header::Headers::to_string(&{
                 let mut headers = lettre::message::header::Headers::new();
-                headers.set(lettre::message::header::From::from(lettre::message::Mailboxes::from(mailbox(&clean, &address))));
+                headers.insert_raw(mailbox_header("From", &clean, &address));
                 headers.insert_raw(unstructured("Subject", &clean));
                 headers
             });

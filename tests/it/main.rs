@@ -6,6 +6,7 @@
 
 mod broken_lists;
 mod broken_material;
+mod broken_templates;
 mod conformance;
 mod feeds;
 mod house;

@@ -1,7 +1,7 @@
 //! An article's body as mail programs can show it.
 //!
 //! What comes in is sanitised, so tags are well formed and attributes are in double quotes; what goes out has no classes
-//! but those the template styles: `figure`, `caption`, `scroll`, `data`, `wide`.
+//! but those the template styles: `figure`, `caption`, `scroll`, `data`, `wide`, `notes`.
 
 use std::fmt::Write;
 use url::Url;
@@ -72,7 +72,9 @@ pub(super) fn for_mail(html: &str, page: &Url) -> String {
                 let columns = first_row.matches("<td").count() + first_row.matches("<th").count()
                     - first_row.matches("<thead").count();
                 let class = if columns > NARROW_COLUMNS { "data wide" } else { "data" };
-                out.push_str("<div class=\"scroll\">");
+                // One that scrolls can be reached by keyboard (WCAG 2.1.1).
+                let reach = if class == "data" { "" } else { " tabindex=\"0\" role=\"region\" aria-label=\"Table\"" };
+                let _ = write!(out, "<div class=\"scroll\"{reach}>");
                 tag.write(
                     &mut out,
                     "table",
@@ -90,8 +92,9 @@ pub(super) fn for_mail(html: &str, page: &Url) -> String {
                 rest = after;
             }
             "picture" | "source" | "track" => {}
+            "ol" if rest.trim_start().starts_with("<li id=\"fn") => tag.write(&mut out, "ol", &[("class", "notes")]),
             "figure" => tag.write(&mut out, "div", &[("class", "figure")]),
-            "figcaption" | "caption" if tag.name == "figcaption" => tag.write(&mut out, "div", &[("class", "caption")]),
+            "figcaption" => tag.write(&mut out, "div", &[("class", "caption")]),
             name => tag.write(&mut out, renamed(name), &[]),
         }
     }

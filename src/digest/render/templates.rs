@@ -57,7 +57,7 @@ pub(super) enum Which {
 impl Which {
     const ALL: [Which; 4] = [Which::Subject, Which::Preheader, Which::Html, Which::Text];
 
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Which::Subject => "subject",
             Which::Preheader => "preheader",
@@ -112,6 +112,7 @@ impl Templates {
             if let Err(error) = registry.register_template_string(which.name(), &source.text) {
                 problems.push(trouble::unreadable(&source, &error));
             }
+            problems.extend(trouble::circles(&source));
             if which == Which::Html {
                 problems.extend(trouble::unfit_for_mail(&source));
             }
