@@ -502,6 +502,45 @@ mod tests {
     }
 
     #[test]
+    fn a_rendered_edition_becomes_a_mail_with_every_place_filled() {
+        use crate::digest::{edition::Edits, render, specimen};
+        let digest = specimen::digest();
+        let masthead = specimen::masthead();
+        let pieces: Vec<_> = specimen::pieces().into_iter().map(|(a, b)| (std::sync::Arc::new(a), b)).collect();
+        let sealed = render::render(
+            &render::Contents {
+                digest: &digest,
+                masthead: &masthead,
+                sections: &specimen::sections(),
+                number: 3,
+                date: sealed().date,
+                pieces: &pieces,
+                edits: &Edits::default(),
+                view_url: &masthead.url,
+            },
+            &render::Templates::new(&digest, render::Overrides::default()).unwrap(),
+        )
+        .unwrap();
+        with_reader("a@b.example", "", "token", |reader| {
+            let mail = Stencil::new(&sealed, identity()).unwrap().mail(reader);
+            assert_eq!(mail.message, anew(&sealed, &identity(), reader).unwrap());
+            let (_, text, html) = read(&mail.message);
+            for body in [text, html] {
+                assert!(body.contains("https://news.paper.example/unsubscribe/token") && body.contains("a@b.example"));
+                assert!(!body.contains(&sealed.mark));
+            }
+            assert!(mail.message.len() < render::LARGEST_MAIL);
+        });
+    }
+
+    #[test]
+    fn only_an_address_beyond_ascii_needs_smtputf8() {
+        let mail = |to: &str| with_reader(to, "Zoë", "t", |r| Stencil::new(&sealed(), identity()).unwrap().mail(r));
+        assert!(!mail("zoe@b.example").needs_smtputf8());
+        assert!(mail("zoë@b.example").needs_smtputf8());
+    }
+
+    #[test]
     fn every_place_has_its_number() {
         assert!(PLACES.len() < 10);
         assert_eq!(SLOTS.len() * 2 + 3, PLACES.len());
