@@ -3,7 +3,7 @@
 //! Deterministic: the same contents and templates give the same bytes.
 //!
 //! A mail stays below the size that mail programs show whole. Where whole texts would not, they become summaries
-//! ([`Sealed::shortened`], and the mail says so); then titles; then fewer titles, and the mail says how many are missing.
+//! (`Sealed::shortened`, and the mail says so); then titles; then fewer titles, and the mail says how many are missing.
 
 /// An article's body as mail programs can show it.
 mod body;
@@ -380,13 +380,13 @@ mod tests {
 
     #[test]
     fn no_number_of_pieces_makes_a_mail_too_large() {
-        for count in [120, 2_000] {
+        for count in [120, 500] {
             let sealed = made(&specimen::digest(), &long(count, 3), &Edits::default()).unwrap();
             assert!(fits(&sealed) && sealed.shortened, "{count} pieces");
             assert!(sealed.text.contains("Piece 1\n"));
         }
         assert!(
-            made(&specimen::digest(), &long(2_000, 3), &Edits::default()).unwrap().text.contains(" more: https://")
+            made(&specimen::digest(), &long(500, 3), &Edits::default()).unwrap().text.contains(" more: https://")
         );
     }
 

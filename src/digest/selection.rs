@@ -10,7 +10,7 @@
 //! In the edition itself the newest piece stands on top.
 //!
 //! **The first edition** of a digest begins it: it takes the newest pieces, and what is older was published before the
-//! digest began. Those are [`Selection::never`], to be recorded as [`super::edition::Choice::Never`]; otherwise a new
+//! digest began. Those are `Selection::never`, to be recorded as `crate::digest::edition::Choice::Never`; otherwise a new
 //! digest would mail ten years of archive, a handful of pieces a week.
 
 use std::collections::HashSet;

@@ -1,14 +1,14 @@
 //! From a sealed edition and a reader to the bytes on the wire.
 //!
-//! An edition's MIME is built once, by lettre, into a [`Stencil`]; for each reader only the marked places are written,
-//! each in the transfer encoding of where it stands. [`anew`] is the same the slow way, and the measure: a stencil gives
+//! An edition's MIME is built once, by lettre, into a `Stencil`; for each reader only the marked places are written,
+//! each in the transfer encoding of where it stands. `anew` is the same the slow way, and the measure: a stencil gives
 //! its bytes exactly.
 //!
-//! **Places.** [`Sealed::html`] and [`Sealed::text`] hold marks, `<mark>-<slot>-`, one of [`SLOTS`]. Quoted-printable would
+//! **Places.** `Sealed::html` and `Sealed::text` hold marks, `<mark>-<slot>-`, one of `SLOTS`. Quoted-printable would
 //! cut a value at its line ends, so what is between the marks is encoded piece by piece, and the pieces are joined by soft
 //! line breaks. The header To, Message-ID and List-Unsubscribe differ too.
 //!
-//! **DKIM** will sign in [`Stencil::mail`]: the fixed fields and the pieces are there, in order, as the relaxed
+//! **DKIM** will sign in `Stencil::mail`: the fixed fields and the pieces are there, in order, as the relaxed
 //! canonical form wants them (RFC 6376, section 3.4), and a signature goes before the first piece.
 
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};

@@ -1,6 +1,6 @@
 //! The one gate through which text becomes a header.
 //!
-//! Whatever stands in a name, a title or a pattern, a [`HeaderText`] cannot hold a line break, so nothing that is made
+//! Whatever stands in a name, a title or a pattern, a `HeaderText` cannot hold a line break, so nothing that is made
 //! from one can begin another header. The encoding itself (RFC 2047, folding) is lettre's.
 
 use base64::Engine;
