@@ -2,6 +2,8 @@
 
 /// From a sealed edition and a reader to the bytes on the wire.
 pub mod compose;
+/// A domain answers for a mail.
+pub mod dkim;
 /// The one gate through which text becomes a header.
 pub mod headers;
 
