@@ -8,8 +8,8 @@
 //! cut a value at its line ends, so what is between the marks is encoded piece by piece, and the pieces are joined by soft
 //! line breaks. The header To, Message-ID and List-Unsubscribe differ too.
 //!
-//! **DKIM** will sign in `Stencil::mail`: the fixed fields and the pieces are there, in order, as the relaxed
-//! canonical form wants them (RFC 6376, section 3.4), and a signature goes before the first piece.
+//! **Signing** takes the same two halves: [`Stencil::constants`] once an edition, [`Stencil::values`] for each reader (see
+//! [`super::dkim`]); [`Stencil::signed`] puts the signature before the mail.
 
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Message, MessageBuilder, MultiPart, MultiPartKind, SinglePart};
@@ -135,17 +135,60 @@ impl Stencil {
         Ok(Stencil { identity, head, rest, fixed: message.len() })
     }
 
+    /// The fixed bytes, in order; before each but the first stands one value.
+    pub fn constants(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.head.as_slice()).chain(self.rest.iter().map(|(_, bytes)| bytes.as_slice()))
+    }
+
+    /// What stands in the places of one reader's mail, in order.
+    pub fn values(&self, reader: &Reader) -> Values {
+        let mut values = Values { bytes: Vec::with_capacity(PLACES_TAKE), ends: Vec::with_capacity(self.rest.len()) };
+        for (place, _) in &self.rest {
+            fill(*place, &self.identity, reader, &mut values.bytes);
+            values.ends.push(values.bytes.len());
+        }
+        values
+    }
+
     /// Writes one reader's mail.
     pub fn mail(&self, reader: &Reader) -> Mail {
-        /// More than all places together take for nearly every reader.
-        const PLACES_TAKE: usize = 1_500;
-        let mut message = Vec::with_capacity(self.fixed + PLACES_TAKE);
+        self.signed(reader, &self.values(reader), "")
+    }
+
+    /// Writes one reader's mail, of which `values` are, with these header fields before it.
+    pub fn signed(&self, reader: &Reader, values: &Values, fields: &str) -> Mail {
+        let mut message = Vec::with_capacity(fields.len() + self.fixed + values.bytes.len());
+        message.extend_from_slice(fields.as_bytes());
         message.extend_from_slice(&self.head);
-        for (place, bytes) in &self.rest {
-            fill(*place, &self.identity, reader, &mut message);
+        for (value, (_, bytes)) in values.iter().zip(&self.rest) {
+            message.extend_from_slice(value);
             message.extend_from_slice(bytes);
         }
         Mail { return_path: self.identity.return_path.clone(), to: reader.address.clone(), message }
+    }
+}
+
+/// More bytes than all places together take for nearly every reader.
+const PLACES_TAKE: usize = 1_500;
+
+/// What stands in the places of one reader's mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Values {
+    bytes: Vec<u8>,
+    /// Where in `bytes` each ends.
+    ends: Vec<usize>,
+}
+
+impl Values {
+    /// In order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| &self.bytes[begin..*end])
+    }
+
+    /// In order, as [`super::dkim::Prepared`] takes them.
+    pub fn as_slices(&self) -> Vec<&[u8]> {
+        self.iter().collect()
     }
 }
 

@@ -7,7 +7,11 @@ use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::DomainKey;
 use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::{AuthenticatedMessage, DkimResult, MessageAuthenticator, Parameters, ResolverCache, Txt};
-use pressrun::mail::dkim::{Algorithm, DnsRecord, Key, KeyError, KeyName, Signer, generate};
+use pressrun::digest::Sealed;
+use pressrun::mail::compose::{Identity, Reader, Stencil};
+use pressrun::mail::dkim::{Algorithm, DnsRecord, Key, KeyError, KeyName, Signature, Signer, generate};
+use pressrun::mail::headers::message_id;
+use pressrun::subscriber::{Address, SubscriberId};
 use proptest::prelude::*;
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -122,6 +126,67 @@ fn dkimpy_verifies_both_signatures_of_every_case() {
     let cases = cases();
     let refused: Vec<_> = cases.iter().zip(held).filter(|(_, held)| held[..2] != [true, true]).collect();
     assert!(refused.is_empty(), "{:?}", refused.iter().map(|((name, _), _)| name).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_edition_s_mails_are_signed_ahead_and_hold_when_they_are_sent() {
+    let headers = [
+        ("From", "The Acero Advocate, “Weekly” <digest@acero-advocate.example>"),
+        ("Reply-To", "desk@acero-advocate.example"),
+        ("List-Id", "The Weekly <weekly.acero-advocate.example>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("Auto-Submitted", "auto-generated"),
+    ];
+    let sealed = Sealed {
+        subject: "The council votes – and what that means for the library, the night bus and everybody else".into(),
+        html:
+            "<p>Dear mark0-name-,  = 100 % – عربي. </p>\n\n<a href=\"mark0-unsubscribe-\">leave</a> mark0-address- \n\n"
+                .into(),
+        text: "mark0-name-\n\n  Leave: mark0-unsubscribe-\n mark0-address-\n\n\n".into(),
+        mark: "mark0".into(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        date: when(),
+        preheader: String::new(),
+        shortened: false,
+    };
+    let address = |text: &str| text.parse::<Address>().unwrap();
+    let identity = Identity {
+        return_path: address("bounces@acero-advocate.example"),
+        unsubscribe_url: "https://acero-advocate.example/unsubscribe/".parse().unwrap(),
+        unsubscribe_mailbox: address("unsubscribe@acero-advocate.example"),
+    };
+    let addresses = ["jane@reader.example", "a.long.address.with-many+parts@a-long-domain.reader.example"].map(address);
+    let names = ["", "Jane", "Jane Q. Reader, \"the\" Third", "سلمى  Zoë", &"Very Long ".repeat(12)];
+    let readers: Vec<_> = addresses.iter().flat_map(|address| names.iter().map(move |name| (address, *name))).collect();
+
+    // At approval.
+    let kept: Vec<Vec<u8>> = {
+        let stencil = Stencil::new(&sealed, identity.clone()).unwrap();
+        let prepared = SIGNER.0.prepare(stencil.constants(), sealed.date).unwrap();
+        let sign = |&(address, name): &(&Address, &str)| {
+            let message_id = message_id("weekly", 3, SubscriberId(7), address);
+            let reader = Reader { address, name, token: "to-k_en.1", message_id: &message_id };
+            prepared.sign(&stencil.values(&reader).as_slices()).unwrap().as_bytes().to_vec()
+        };
+        readers.iter().map(sign).collect()
+    };
+
+    // When they are sent.
+    let stencil = Stencil::new(&sealed, identity).unwrap();
+    let prepared = SIGNER.0.prepare(stencil.constants(), sealed.date).unwrap();
+    let mut sent = Vec::new();
+    for (&(address, name), kept) in readers.iter().zip(kept) {
+        let message_id = message_id("weekly", 3, SubscriberId(7), address);
+        let reader = Reader { address, name, token: "to-k_en.1", message_id: &message_id };
+        let values = stencil.values(&reader);
+        let fields = prepared.fields(&values.as_slices(), &Signature::from(kept)).unwrap();
+        assert_eq!(fields, SIGNER.0.sign(&stencil.mail(&reader).message, sealed.date).unwrap());
+        sent.push(stencil.signed(&reader, &values, &fields).message);
+    }
+    assert!(sent.iter().all(|message| mail_auth(message, &SIGNER.1) == [true, true]));
+    if let Some(held) = dkimpy(&sent, &SIGNER.1) {
+        assert_eq!(held, vec![[true, true]; sent.len()]);
+    }
 }
 
 #[test]
