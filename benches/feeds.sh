@@ -9,7 +9,7 @@
 #   --hugo-up-to N    leaves out Hugo above so many articles; default: 100000 (it took 7 GiB of memory there)
 #
 # PRESSRUN=path/to/pressrun measures that program; otherwise this checkout's is built. Needs Rust, Python 3 with venv,
-# and the network once, for Hugo. All of it stays under target/ (or CARGO_TARGET_DIR), some 120 KB an article.
+# and the network once, for Hugo. All of it stays under target/ (or CARGO_TARGET_DIR), some 130 KB an article.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 [[ ${1:-} != -h && ${1:-} != --help ]] || { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0; }

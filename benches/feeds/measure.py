@@ -23,7 +23,7 @@ GNU_TIME = "/usr/bin/time"
 # The share of the cores that other programs may have taken before a row is marked as disturbed.
 QUIET = 0.05
 # Bytes on disk for an article: the corpus itself, and what a program makes of it.
-ARTICLE_BYTES, OUTPUT_BYTES = 6_000, 42_000
+ARTICLE_BYTES, OUTPUT_BYTES = 8_192, 42_000
 # Name in the tables → the floor's mode.
 FLOORS = {"floor": "build", "lean floor": "lean"}
 FEEDS = ("rss.xml", "atom.xml", "feed.json")
@@ -169,12 +169,13 @@ class Corpus:
 def programs(options, corpus):
     """Name → (command, folder it runs in, folder it writes into, folders to empty for a cold build)."""
     found = {}
-    if options.pressrun:
-        folder = corpus.folder
-        found["pressrun"] = ([options.pressrun, "--quiet", "build"], folder, folder / "feeds", ["feeds", "var"])
+    # The floors first: their outputs are removed at once, so one round needs the room of the others' only.
     for name, mode in FLOORS.items():
         command = [options.floor, mode, "articles", "floor"]
         found[name] = (command, corpus.folder, corpus.folder / "floor", ["floor"])
+    if options.pressrun:
+        folder = corpus.folder
+        found["pressrun"] = ([options.pressrun, "--quiet", "build"], folder, folder / "feeds", ["feeds", "var"])
     if options.hugo and corpus.size <= options.hugo_up_to:
         command = [options.hugo, "--quiet", "--noBuildLock"]
         found["hugo"] = (command, corpus.hugo, corpus.hugo / "public", ["public", "resources"])
@@ -410,8 +411,9 @@ def main():
     print("\n".join(f"{key}: {value}" for key, value in about.items()))
     results = {}
     for size in options.sizes:
-        outputs_kept = 3 if options.hugo and size <= options.hugo_up_to else 2
-        needed = size * (ARTICLE_BYTES + outputs_kept * OUTPUT_BYTES)
+        kept = bool(options.pressrun) + bool(options.hugo and size <= options.hugo_up_to)
+        at_once = max(1, kept + (options.rounds > 1))
+        needed = size * (ARTICLE_BYTES + at_once * OUTPUT_BYTES)
         if shutil.disk_usage(options.work).free < needed:
             sys.exit(f"measure: {size:,} articles need {needed / 2**30:.1f} GiB free in {options.work}")
         corpus = Corpus(options, size)

@@ -119,3 +119,41 @@ impl Page {
         page.push_str(text);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::env;
+
+    /// Items in the archives and in the current document, as RSS and as JSON.
+    fn counts(articles: usize) -> (Vec<usize>, Vec<usize>) {
+        let folder = env::temp_dir().join(format!("feeds-bench-{}-{articles}", std::process::id()));
+        let mut feed = Feed::create(&folder, "", "Title").unwrap();
+        for number in 0..articles {
+            let [rss, atom, json] = [format!("<item>{number}</item>"), String::new(), format!("{{\"id\":{number}}}")];
+            feed.push(&Item { rss, atom, json }).unwrap();
+        }
+        feed.finish().unwrap();
+        let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        let count = |ending: &str, what: &str| -> Vec<usize> {
+            let texts = names.iter().filter(|name| name.to_str().unwrap().ends_with(ending));
+            texts.map(|name| fs::read_to_string(name).unwrap().matches(what).count()).collect()
+        };
+        let both = (count("rss.xml", "<item>"), count("feed.json", "{\"id\""));
+        // One comma fewer than items, in each document.
+        assert_eq!(count("feed.json", "},{"), both.1.iter().map(|n| n.saturating_sub(1)).collect::<Vec<_>>());
+        fs::remove_dir_all(&folder).unwrap();
+        both
+    }
+
+    #[test]
+    fn the_current_document_has_at_least_fifty_and_an_archive_exactly_fifty() {
+        for (articles, wanted) in
+            [(0, vec![0]), (7, vec![7]), (50, vec![50]), (99, vec![99]), (100, vec![50, 50]), (163, vec![50, 50, 63])]
+        {
+            assert_eq!(counts(articles), (wanted.clone(), wanted), "{articles} articles");
+        }
+    }
+}
