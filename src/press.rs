@@ -4,6 +4,8 @@
 pub mod deliver;
 /// One press at a time on a ledger.
 pub mod lock;
+/// Makes editions: chooses what is new, renders it, writes it to the ledger.
+pub mod seal;
 /// Ending in good order.
 pub mod stop;
 

@@ -385,9 +385,7 @@ mod tests {
             assert!(fits(&sealed) && sealed.shortened, "{count} pieces");
             assert!(sealed.text.contains("Piece 1\n"));
         }
-        assert!(
-            made(&specimen::digest(), &long(500, 3), &Edits::default()).unwrap().text.contains(" more: https://")
-        );
+        assert!(made(&specimen::digest(), &long(500, 3), &Edits::default()).unwrap().text.contains(" more: https://"));
     }
 
     #[test]

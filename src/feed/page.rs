@@ -136,13 +136,9 @@ impl Templates {
 fn problem(file: &str, text: &str, line: usize, column: usize, what: &str) -> Problem {
     let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let number = |n: usize| u32::try_from(n).unwrap_or_default();
-    Problem {
-        place: Place { file: file.to_owned(), line: number(line), column: number(column) },
-        span: 1,
-        line: shown.to_owned(),
-        what: format!("the template cannot be used: {}", what.lines().next().unwrap_or_default()),
-        help: Some("compare it with the template that ships (`templates/feeds/`)".to_owned()),
-    }
+    let place = Place { file: file.to_owned(), line: number(line), column: number(column) };
+    Problem::at(place, 1, shown, format!("the template cannot be used: {}", what.lines().next().unwrap_or_default()))
+        .help("compare it with the template that ships (`templates/feeds/`)")
 }
 
 /// Which group of further feeds a feed belongs to.

@@ -13,6 +13,7 @@
 
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Message, MessageBuilder, MultiPart, MultiPartKind, SinglePart};
+use std::borrow::Cow;
 use std::time::SystemTime;
 use url::Url;
 
@@ -192,6 +193,22 @@ impl Values {
     }
 }
 
+/// One reader's HTML and text part, decoded: for previews and pages.
+///
+/// # Errors
+/// [`StencilError::Slot`].
+pub fn texts(sealed: &Sealed, identity: &Identity, reader: &Reader) -> Result<(String, String), StencilError> {
+    let filled = |text: &str, part| {
+        let mut out = String::with_capacity(text.len());
+        splice(text, &sealed.mark, |piece| match piece {
+            Piece::Fixed(fixed) => out.push_str(fixed),
+            Piece::Open(slot) => out.push_str(&value(slot, part, identity, reader)),
+        })?;
+        Ok(out)
+    };
+    Ok((filled(&sealed.html, Part::Html)?, filled(&sealed.text, Part::Text)?))
+}
+
 /// One reader's message, built from nothing: what [`Stencil::mail`] must give, byte for byte.
 ///
 /// # Errors
@@ -277,23 +294,58 @@ fn fixed(message: MessageBuilder, name: &str, text: &str) -> Result<MessageBuild
 /// A text as quoted-printable, piece by piece.
 fn encode(text: &str, mark: &str, part: Part, fill: &dyn Fn(Place, &mut Vec<u8>)) -> Result<Vec<u8>, StencilError> {
     let mut out = Vec::with_capacity(text.len() + text.len() / 8);
+    splice(text, mark, |piece| match piece {
+        Piece::Fixed(fixed) => quoted_printable::encode(fixed, &mut out),
+        Piece::Open(slot) => {
+            out.extend_from_slice(quoted_printable::SOFT_BREAK);
+            fill(Place::Body(slot, part), &mut out);
+            out.extend_from_slice(quoted_printable::SOFT_BREAK);
+        }
+    })?;
+    Ok(out)
+}
+
+/// A part of a sealed text.
+enum Piece<'a> {
+    /// The same for every reader.
+    Fixed(&'a str),
+    /// A marked place.
+    Open(Slot),
+}
+
+/// Goes through a sealed text, piece by piece.
+fn splice<'a>(text: &'a str, mark: &str, mut each: impl FnMut(Piece<'a>)) -> Result<(), StencilError> {
     let opening = format!("{mark}-");
     let mut pieces = text.split(opening.as_str());
-    quoted_printable::encode(pieces.next().unwrap_or_default(), &mut out);
+    each(Piece::Fixed(pieces.next().unwrap_or_default()));
     for piece in pieces {
         let (slot, rest) = piece.split_once('-').ok_or_else(|| StencilError::Slot(piece.chars().take(20).collect()))?;
-        let slot = match slot {
+        each(Piece::Open(match slot {
             "unsubscribe" => Slot::Unsubscribe,
             "address" => Slot::Address,
             "name" => Slot::Name,
             other => return Err(StencilError::Slot(other.to_owned())),
-        };
-        out.extend_from_slice(quoted_printable::SOFT_BREAK);
-        fill(Place::Body(slot, part), &mut out);
-        out.extend_from_slice(quoted_printable::SOFT_BREAK);
-        quoted_printable::encode(rest, &mut out);
+        }));
+        each(Piece::Fixed(rest));
     }
-    Ok(out)
+    Ok(())
+}
+
+/// What stands in a marked place of one reader's part.
+fn value<'a>(slot: Slot, part: Part, identity: &Identity, reader: &'a Reader) -> Cow<'a, str> {
+    let text = match slot {
+        Slot::Address => Cow::Borrowed(reader.address.as_str()),
+        Slot::Name => Cow::Owned(HeaderText::clean(reader.name).as_str().to_owned()),
+        Slot::Unsubscribe => {
+            let mut url = identity.unsubscribe_url.as_str().as_bytes().to_vec();
+            percent_encode(reader.token, &mut url);
+            Cow::Owned(String::from_utf8(url).unwrap_or_default())
+        }
+    };
+    match part {
+        Part::Text => text,
+        Part::Html => Cow::Owned(escape::attribute(&text)),
+    }
 }
 
 /// Writes one reader's value of a place.
@@ -315,26 +367,7 @@ fn fill(place: Place, identity: &Identity, reader: &Reader, out: &mut Vec<u8>) {
             percent_encode(reader.token, out);
             out.push(b'>');
         }
-        Place::Body(slot, part) => {
-            let name;
-            let mut url = Vec::new();
-            let text = match slot {
-                Slot::Address => reader.address.as_str(),
-                Slot::Name => {
-                    name = HeaderText::clean(reader.name);
-                    name.as_str()
-                }
-                Slot::Unsubscribe => {
-                    url.extend_from_slice(identity.unsubscribe_url.as_str().as_bytes());
-                    percent_encode(reader.token, &mut url);
-                    std::str::from_utf8(&url).unwrap_or_default()
-                }
-            };
-            match part {
-                Part::Text => quoted_printable::encode(text, out),
-                Part::Html => quoted_printable::encode(&escape::attribute(text), out),
-            }
-        }
+        Place::Body(slot, part) => quoted_printable::encode(&value(slot, part, identity, reader), out),
     }
 }
 

@@ -16,7 +16,7 @@ use super::directory::Folder;
 use crate::feed::archive::{self, Document, Feed};
 use crate::feed::page::Templates;
 use crate::feed::{self, Content, Format, Fragments, Options, opml};
-use crate::newsroom::{Article, Bodies, Body, Newsroom, Place, Problem};
+use crate::newsroom::{Article, Bodies, Body, Newsroom, Problem};
 
 /// Articles that are rendered at once.
 const CHUNK: usize = 64;
@@ -256,16 +256,10 @@ impl<'a> Pen<'a> {
 }
 
 fn too_long(article: &Article, body: &Body) -> Problem {
-    Problem {
-        place: Place { file: article.place.file.clone(), line: 0, column: 0 },
-        span: 1,
-        line: String::new(),
-        what: format!("the text has {} bytes of HTML; feeds carry its summary and a link", body.html.len()),
-        help: Some(format!(
-            "keep it under {} bytes, or part it in two: readers refuse a feed with more",
-            feed::item::LONGEST
-        )),
-    }
+    let what = format!("the text has {} bytes of HTML; feeds carry its summary and a link", body.html.len());
+    let help =
+        format!("keep it under {} bytes, or part it in two: readers refuse a feed with more", feed::item::LONGEST);
+    Problem::new(article.place.file.as_str(), what).help(help).warning()
 }
 
 /// A document's text, newest article first.

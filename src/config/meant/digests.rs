@@ -1,8 +1,6 @@
 //! `digests:` as meant.
 
-use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
-use croner::parser::{CronParser, Seconds, Year};
 use std::collections::HashMap;
 
 use super::super::file;
@@ -65,7 +63,7 @@ impl Check<'_, '_> {
             let subject = self.pattern(&at("subject"), digest.subject, "{{digest.title}}: {{first.title}}");
             let preheader = self.pattern(&at("preheader"), digest.preheader, "{{first.summary}}");
             let zone = self.zone(&at("time_zone"), digest.time_zone.as_deref()).unwrap_or(zone);
-            let schedule = digest.schedule.and_then(|cron| self.schedule(&at("schedule"), cron, zone));
+            let schedule = digest.schedule.and_then(|cron| self.schedule(&at("schedule"), &cron, zone));
             let pieces = self.between(&at("pieces"), digest.pieces.unwrap_or(8), 1, MAX_PIECES);
             let at_least = self.between(&at("at_least"), digest.at_least.unwrap_or(1), 1, MAX_PIECES);
             if at_least > pieces && digest.at_least.is_some() {
@@ -164,23 +162,15 @@ impl Check<'_, '_> {
         text
     }
 
-    pub(super) fn schedule(&mut self, path: &str, cron: String, time_zone: Tz) -> Option<Schedule> {
+    pub(super) fn schedule(&mut self, path: &str, cron: &str, time_zone: Tz) -> Option<Schedule> {
         const HELP: &str = "five fields: minute, hour, day, month, weekday; \"0 7 * * FRI\" is Fridays at 7";
-        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let parsed = match parser.parse(&cron) {
-            Ok(parsed) => parsed,
+        match Schedule::new(cron, time_zone) {
+            Ok(schedule) => Some(schedule),
             Err(error) => {
-                self.wrong(path, &format!("`{}` is not a schedule: {error}", line_of(&cron)), HELP);
-                return None;
+                self.wrong(path, &format!("`{}` is not a schedule: {error}", line_of(cron)), HELP);
+                None
             }
-        };
-        // Impossible dates are found only by looking for one; from any moment, so that this needs no clock.
-        let from = DateTime::<Utc>::UNIX_EPOCH.with_timezone(&time_zone);
-        if parsed.find_next_occurrence(&from, false).is_err() {
-            self.wrong(path, &format!("`{}` never comes", line_of(&cron)), "there is no such day in any year");
-            return None;
         }
-        Some(Schedule { cron, time_zone })
     }
 }
 

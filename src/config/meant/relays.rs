@@ -85,7 +85,7 @@ impl Check<'_, '_> {
             Some(user) => {
                 let file = smtp.password_file.as_ref().map(|file| root.join(file));
                 match secret::smtp_password(overrides.smtp_password.as_ref(), file.as_deref()) {
-                    Ok(password) => Some(transport::smtp::Login { user, password }),
+                    Ok(password) => Some(transport::smtp::Login { user, password, token: false }),
                     Err(failure) => return TransportSettings::Unusable(failure),
                 }
             }

@@ -24,17 +24,14 @@ impl Source {
         let found = name.and_then(|name| Some((start + line[start..].find(name)?, name.chars().count())));
         let (start, span) = found.unwrap_or((start, 1));
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Problem {
-            place: Place {
-                file: self.file.clone(),
-                line: number(line_number),
-                column: if line_number == 0 { 0 } else { number(line[..start].chars().count() + 1) },
-            },
-            span: number(span),
-            line: line.to_owned(),
-            what,
-            help,
-        }
+        let place = Place {
+            file: self.file.clone(),
+            line: number(line_number),
+            column: if line_number == 0 { 0 } else { number(line[..start].chars().count() + 1) },
+        };
+        let mut problem = Problem::at(place, number(span), line, what);
+        problem.help = help;
+        problem
     }
 
     /// A problem with the whole file.

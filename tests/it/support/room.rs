@@ -32,7 +32,12 @@ impl Room {
     pub fn small(readers: usize) -> Self {
         let room = Room { folder: tempfile::tempdir().unwrap() };
         room.write("config.yaml", SMALL);
-        room.article("first", "The first piece", "2026-03-01T08:00:00Z", "A short text with a [link](https://example.org/).");
+        room.article(
+            "first",
+            "The first piece",
+            "2026-03-01T08:00:00Z",
+            "A short text with a [link](https://example.org/).",
+        );
         room.readers(readers);
         room
     }
@@ -45,7 +50,10 @@ impl Room {
 
     /// Writes an article of the small newsroom.
     pub fn article(&self, name: &str, title: &str, date: &str, body: &str) {
-        self.write(&format!("articles/news/{name}.md"), &format!("---\ntitle: {title}\ndate: {date}\nauthors: [A. Reporter]\n---\n\n{body}\n"));
+        self.write(
+            &format!("articles/news/{name}.md"),
+            &format!("---\ntitle: {title}\ndate: {date}\nauthors: [A. Reporter]\n---\n\n{body}\n"),
+        );
     }
 
     /// A path in the newsroom.
