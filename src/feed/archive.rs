@@ -324,3 +324,143 @@ fn described(description: &str, title: &str) -> String {
 fn numbered(newsroom: &Newsroom) -> impl Iterator<Item = (u32, &Article)> {
     newsroom.articles.iter().zip(0..=u32::MAX).map(|(article, at)| (at, &**article))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::Duration;
+    use proptest::prelude::*;
+    use url::Url;
+
+    use super::*;
+    use crate::newsroom::{ArticleId, Author, Place, Section};
+
+    fn newsroom(count: usize) -> Newsroom {
+        let url = Url::parse("https://acero-advocate.example/").unwrap();
+        let first = DateTime::parse_from_rfc3339("2024-12-31T12:00:00+00:00").unwrap();
+        let article = |n: usize| Article {
+            id: ArticleId(format!("tag:acero-advocate.example,2024:{n}")),
+            title: format!("Article {n}"),
+            url: url.join(&n.to_string()).unwrap(),
+            external_url: None,
+            published: first + Duration::days(i64::try_from(n).unwrap()),
+            updated: None,
+            authors: vec![Author { name: ["Jürg", "jürg", "Jurg"][n % 3].to_owned(), url: None }],
+            section: ["politics", "sports"][n % 2].to_owned(),
+            slug: n.to_string(),
+            summary: String::new(),
+            tags: vec!["C++".to_owned(), "C".to_owned()],
+            image: None,
+            enclosure: None,
+            language: None,
+            corrections: Vec::new(),
+            fingerprint: 0,
+            place: Place::default(),
+        };
+        let section = |slug: &str| Section {
+            slug: slug.to_owned(),
+            title: slug.to_uppercase(),
+            description: String::new(),
+            language: None,
+        };
+        Newsroom {
+            masthead: Masthead {
+                title: "Advocate".to_owned(),
+                description: String::new(),
+                feeds_url: url.join("feeds/").unwrap(),
+                url: url.clone(),
+                language: "en".to_owned(),
+                copyright: None,
+                authority: "acero-advocate.example".to_owned(),
+                icon: None,
+                logo: None,
+            },
+            sections: vec![section("politics"), section("sports")],
+            articles: (0..count).rev().map(|n| Arc::new(article(n))).collect(),
+            withdrawn: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn feeds_stand_in_folders_of_their_own() {
+        let extra = |by, content| Extra { by, content };
+        let options = Options {
+            extra: vec![
+                extra(By::Section, Content::Summary),
+                extra(By::Section, Content::Full),
+                extra(By::Author, Content::Full),
+                extra(By::Author, Content::Summary),
+                extra(By::Author, Content::Summary),
+                extra(By::Tag, Content::Summary),
+                extra(By::Year, Content::Full),
+            ],
+            ..Options::default()
+        };
+        let plan = plan(&newsroom(6), &options);
+        let folders: Vec<_> = plan.feeds.iter().map(|feed| feed.folder.as_str()).collect();
+        let jurg = format!("author/jurg-{}/", short_hash("jürg"));
+        let told = format!("{jurg}summary/");
+        assert_eq!(
+            folders,
+            [
+                "",
+                "politics/",
+                "sports/",
+                "summary/",
+                "politics/summary/",
+                "sports/summary/",
+                "author/jurg/",
+                &jurg,
+                "author/jurg/summary/",
+                &told,
+                "tag/c/",
+                "tag/c-plus-plus/",
+                "year/2025/",
+                "year/2024/",
+            ]
+        );
+        assert_eq!(plan.feeds[1].articles, [1, 3, 5]);
+        assert!(plan.feeds.iter().all(|feed| !feed.description.is_empty()));
+    }
+
+    #[test]
+    fn a_feeds_id_does_not_follow_its_address() {
+        let mut newsroom = newsroom(1);
+        let id = plan(&newsroom, &Options::default()).feeds[1].id(&newsroom.masthead);
+        newsroom.masthead.feeds_url = Url::parse("https://moved.example/f/").unwrap();
+        assert_eq!(plan(&newsroom, &Options::default()).feeds[1].id(&newsroom.masthead), id);
+        // Python: uuid.uuid5(uuid.NAMESPACE_URL, "https://acero-advocate.example/feeds/politics/")
+        assert_eq!(id, "urn:uuid:efaedb4c-854e-5b0f-b5d9-4865012816a4");
+    }
+
+    proptest! {
+        #[test]
+        fn every_article_stands_in_exactly_one_document(count in 0_usize..200, items in 0_usize..30) {
+            let newsroom = newsroom(count);
+            let options = Options { items, ..Options::default() };
+            let plan = plan(&newsroom, &options);
+            for feed in &plan.feeds {
+                let documents = feed.documents(&newsroom, items);
+                let (current, archives) = documents.split_last().unwrap();
+                prop_assert!(current.page.is_none() && archives.len() == current.pages);
+                prop_assert!(archives.iter().all(|d| d.range.len() == items.max(1)));
+                prop_assert!(current.range.len() < 2 * items.max(1));
+                prop_assert!(archives.is_empty() || current.range.len() >= items.max(1));
+                let carried: Vec<usize> = documents.iter().rev().flat_map(|d| d.range.clone()).collect();
+                prop_assert_eq!(carried, (0..feed.articles.len()).collect::<Vec<_>>());
+                // Following the links visits every document.
+                let mut visited = vec![current.url(&newsroom.masthead, Format::Rss)];
+                while let Some(older) = documents
+                    .iter()
+                    .find(|d| Some(&d.url(&newsroom.masthead, Format::Rss)) == visited.last())
+                    .and_then(|d| d.older(&newsroom.masthead, Format::Rss))
+                {
+                    visited.push(older);
+                }
+                prop_assert_eq!(visited.len(), documents.len());
+            }
+        }
+    }
+}

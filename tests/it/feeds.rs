@@ -1,5 +1,5 @@
 //! Feeds, read back by readers that are stricter than ours.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::case_sensitive_file_extension_comparisons)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
