@@ -1,6 +1,6 @@
 //! RFC 5005: which feeds there are, and which article stands in which of their documents. Pure: heads in, plan out.
 //!
-//! Archive pages are cut from the oldest article on, exactly [`super::Options::items`] on each; the current document
+//! Archive pages are cut from the oldest article on, exactly [`crate::feed::Options::items`] on each; the current document
 //! carries the rest, which is never less than that and never twice as much. So no article stands in two documents of a
 //! feed, and a new one touches the current document only, until a page is full.
 
