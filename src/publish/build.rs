@@ -256,10 +256,11 @@ impl<'a> Pen<'a> {
 }
 
 fn too_long(article: &Article, body: &Body) -> Problem {
-    let what = format!("the text has {} bytes of HTML; feeds carry its summary and a link", body.html.len());
-    let help =
-        format!("keep it under {} bytes, or part it in two: readers refuse a feed with more", feed::item::LONGEST);
-    Problem::new(article.place.file.as_str(), what).help(help).warning()
+    Problem::new(
+        &article.place.file,
+        format!("the text has {} bytes of HTML; feeds carry its summary and a link", body.html.len()),
+    )
+    .help(format!("keep it under {} bytes, or part it in two: readers refuse a feed with more", feed::item::LONGEST))
 }
 
 /// A document's text, newest article first.

@@ -36,13 +36,8 @@ struct Sample {
 
 impl Bodies for Sample {
     fn body(&self, article: &Article) -> Result<Body, Problem> {
-        let html = self.bodies.get(&article.id.0).ok_or_else(|| Problem {
-            place: article.place.clone(),
-            span: 1,
-            line: String::new(),
-            what: "the file has gone".to_owned(),
-            help: None,
-        })?;
+        let gone = || Problem::at(article.place.clone(), 1, "", "the file has gone");
+        let html = self.bodies.get(&article.id.0).ok_or_else(gone)?;
         Ok(Body { html: html.clone() })
     }
 }
