@@ -7,6 +7,7 @@
 mod columns;
 mod dates;
 mod lines;
+mod record;
 mod row;
 mod write;
 
@@ -16,15 +17,17 @@ use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read};
+use std::ops::Range;
 
 use self::columns::Columns;
-use self::lines::{Line, Lines, Record, Taken};
+use self::lines::Lines;
+use self::record::{Cell, Record, Splitter, Taken};
 use super::unseen::is_unseen;
 use super::{Address, Entry, SubscriptionState};
 use crate::newsroom::{Place, Problem};
 
-/// Characters of a problem's line that are shown.
-const MAX_SHOWN: usize = 400;
+/// Characters of a cell that a problem repeats.
+const MAX_QUOTED: usize = 60;
 
 /// What holds for rows that don't say it themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,6 +99,7 @@ pub fn read(reader: impl Read, file_name: &str, defaults: &Defaults, digests: &[
 /// order they leave what [`read`] would.
 pub struct Reader<'a, R> {
     lines: Lines<R>,
+    rows: Splitter,
     context: Context<'a>,
     columns: Option<Columns>,
     queue: VecDeque<Found>,
@@ -123,6 +127,7 @@ impl<'a, R: Read> Reader<'a, R> {
     pub fn new(reader: R, file_name: &'a str, defaults: &'a Defaults, digests: &'a [&'a str]) -> Self {
         Self {
             lines: Lines::new(reader),
+            rows: Splitter::new(b','),
             context: Context { file: file_name, defaults, digests },
             columns: None,
             queue: VecDeque::new(),
@@ -153,25 +158,26 @@ impl<'a, R: Read> Reader<'a, R> {
 
     /// Finds the columns: by the first line, or by guessing where that line is an address already.
     fn begin(&mut self) -> io::Result<()> {
+        let mut named = None;
         let first = loop {
-            match self.lines.next_line()? {
-                None => {
-                    let help = "put the columns in the first line: `email,name,digest,state,since,consent`";
-                    self.give_up(self.context.whole_file("the list is empty", help));
-                    return Ok(());
-                }
-                Some(line) if self.lines.takes_delimiter_from(&line) => {}
-                Some(line) if line.text.trim().is_empty() => {}
-                Some(line) => break line,
+            let Some(line) = self.lines.next_line()? else {
+                let help = "put the columns in the first line: `email,name,digest,state,since,consent`";
+                self.give_up(Problem::new(self.context.file, "the list is empty").help(help));
+                return Ok(());
+            };
+            match line.named_delimiter() {
+                None if line.text.trim().is_empty() => {}
+                None => break line,
+                delimiter => named = delimiter,
             }
         };
         if let Some((what, help)) = first.foreign_format() {
-            self.give_up(self.context.whole_file(what, help));
+            self.give_up(Problem::new(self.context.file, what).help(help));
             return Ok(());
         }
-        match columns::find(&first, &self.context) {
-            Ok((delimiter, columns, notes)) => {
-                self.lines.delimiter = self.lines.delimiter.or(Some(delimiter));
+        match columns::find(&first, named, &self.context) {
+            Ok((columns, notes)) => {
+                self.rows = Splitter::new(columns.delimiter);
                 if columns.headless {
                     self.lines.put_back(first);
                 }
@@ -192,30 +198,26 @@ impl<'a, R: Read> Reader<'a, R> {
         let Some(columns) = &self.columns else {
             return self.begin();
         };
-        match self.lines.next_record()? {
+        match self.rows.next(&mut self.lines)? {
             Taken::End => self.ended = true,
-            Taken::Unclosed(line, column) => self.queue.push_back(Found::Problem(self.context.problem(
-                &line,
-                (column, 1),
-                "this quotation mark is never closed",
-                Some("close it, or write it twice if it belongs to the text".into()),
-            ))),
-            Taken::TooLong(line) => self.queue.push_back(Found::Problem(self.context.problem(
-                &line,
-                (0, 1),
-                "this line is longer than any row can be",
-                Some("is the file a list at all?".into()),
-            ))),
+            Taken::Unclosed(line, at) => {
+                let problem =
+                    self.context.in_text(&line.text, line.number, at..at + 1, "this quotation mark is never closed");
+                let help = "close it, or write it twice if it belongs to the text";
+                self.queue.push_back(Found::Problem(problem.help(help)));
+            }
+            Taken::TooLong(line) => {
+                let what = "this line is longer than any row can be";
+                let problem = self.context.on_line(&line.text, line.number, what).help("is the file a list at all?");
+                self.queue.push_back(Found::Problem(problem));
+            }
             Taken::Record(record) if record.is_blank() => {}
             Taken::Record(record) => {
-                if record.first().legacy && !self.said_encoding {
+                if record.legacy && !self.said_encoding {
                     self.said_encoding = true;
-                    self.queue.push_back(Found::Note(self.context.problem(
-                        record.first(),
-                        (0, 1),
-                        "the list is not in UTF-8; it is read as Windows-1252",
-                        Some("look at the accents, or save it as “CSV UTF-8”".into()),
-                    )));
+                    let note = self.context.on_row(&record, "the list is not in UTF-8; it is read as Windows-1252");
+                    let help = "look at the accents, or save it as “CSV UTF-8”";
+                    self.queue.push_back(Found::Note(note.help(help).warning()));
                 }
                 match row::entry(&record, columns, &self.context) {
                     Ok((entry, notes)) => self.take(&record, entry, notes),
@@ -228,7 +230,6 @@ impl<'a, R: Read> Reader<'a, R> {
 
     /// Hands a sound row on, unless it says nothing that an earlier one did not.
     fn take(&mut self, record: &Record, entry: Entry, notes: Vec<Problem>) {
-        let line = record.first();
         let strictness = strictness(&entry);
         // Among a million rows, two that differ share a hash once in 37 million lists; it would be noted like any double.
         let hash = self.hasher.hash_one((&entry.address, &entry.digest));
@@ -236,13 +237,13 @@ impl<'a, R: Read> Reader<'a, R> {
             let stricter = strictness > earlier.strictness;
             let help = if stricter { "this row is stricter and counts" } else { "the row above counts" };
             let what = format!("the same address and digest stand in line {}", earlier.line);
-            self.queue.push_back(Found::Note(self.context.problem(line, (0, 1), what, Some(help.into()))));
+            self.queue.push_back(Found::Note(self.context.on_row(record, what).help(help).warning()));
             if !stricter {
                 return;
             }
             earlier.strictness = strictness;
         } else {
-            self.seen.insert(hash, Seen { line: line.number, strictness });
+            self.seen.insert(hash, Seen { line: record.number, strictness });
         }
         self.queue.extend(notes.into_iter().map(Found::Note));
         self.queue.push_back(Found::Entry(Box::new(entry)));
@@ -279,43 +280,43 @@ fn strictness(entry: &Entry) -> u8 {
 }
 
 impl Context<'_> {
-    fn whole_file(&self, what: &str, help: &str) -> Problem {
-        Problem::new(self.file, what).help(help)
+    /// A problem with the bytes `range` of a text that begins in the line `first`.
+    fn in_text(&self, text: &str, first: u32, range: Range<usize>, what: impl Into<String>) -> Problem {
+        let problem = Problem::in_text(self.file, text, first, range, what);
+        Problem { line: harmless(&problem.line), ..problem }
     }
 
-    /// `at`: column and length in characters; column 0 means the whole line.
-    fn problem(&self, line: &Line, at: (u32, u32), what: impl Into<String>, help: Option<String>) -> Problem {
-        let place = Place { file: self.file.to_owned(), line: line.number, column: at.0 };
-        let mut problem = Problem::at(place, at.1, &harmless(&line.text, MAX_SHOWN), what);
-        problem.help = help;
-        problem
+    fn on_cell(&self, record: &Record, cell: &Cell, what: impl Into<String>) -> Problem {
+        self.in_text(&record.text, record.number, cell.written.clone(), what)
+    }
+
+    /// A problem with a whole line.
+    fn on_line(&self, text: &str, number: u32, what: impl Into<String>) -> Problem {
+        let place = Place { file: self.file.to_owned(), line: number, column: 0 };
+        Problem::at(place, 1, &harmless(text), what)
+    }
+
+    /// A problem with a whole row; its first line is shown.
+    fn on_row(&self, record: &Record, what: impl Into<String>) -> Problem {
+        self.on_line(record.text.lines().next().unwrap_or_default(), record.number, what)
     }
 }
 
 /// A text from a list as it may be printed on a terminal: what nobody sees, controls among it, is made visible, character by
-/// character; not too long.
-fn harmless(text: &str, most: usize) -> String {
+/// character.
+fn harmless(text: &str) -> String {
     let visible = |c: char| match c {
         c if c.is_whitespace() => ' ',
         c if is_unseen(c) => '\u{fffd}',
         c => c,
     };
-    let mut shown: String = text.chars().take(most).map(visible).collect();
-    if text.chars().nth(most).is_some() {
-        shown.push('…');
-    }
-    shown
+    text.chars().map(visible).collect()
 }
 
-/// The option that is probably meant: at most a third of its letters are wrong.
-fn did_you_mean<'o>(word: &str, options: impl IntoIterator<Item = &'o str>) -> Option<&'o str> {
-    let word = word.to_lowercase();
-    options
-        .into_iter()
-        .map(|option| (strsim::damerau_levenshtein(&word, option), option))
-        .filter(|(distance, option)| *distance <= (option.chars().count() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, option)| option)
+/// A cell as it is repeated in a problem: harmless, not too long, in quotes.
+fn quoted(cell: &str) -> String {
+    let cut = cell.char_indices().nth(MAX_QUOTED).map(|(at, _)| at);
+    format!("`{}{}`", harmless(&cell[..cut.unwrap_or(cell.len())]), if cut.is_some() { "…" } else { "" })
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 
 #![allow(clippy::expect_used)]
 
-use pressrun::newsroom::Problem;
 use pressrun::subscriber::SubscriptionState;
 use pressrun::subscriber::list::{self, Defaults, List};
 use std::fmt::Write;
@@ -30,25 +29,11 @@ fn read(path: &Path) -> List {
     list::read(fs::File::open(path).expect("the case"), name, &defaults, DIGESTS).expect("no fault of the disk")
 }
 
-fn render(kind: &str, problem: &Problem, text: &mut String) {
-    let place = &problem.place;
-    writeln!(text, "{kind}: {}:{}:{}: {}", place.file, place.line, place.column, problem.what).expect("into a string");
-    if !problem.line.is_empty() {
-        writeln!(text, "    | {}", problem.line).expect("into a string");
-        if place.column > 0 {
-            let before = " ".repeat(place.column as usize - 1);
-            writeln!(text, "    | {before}{}", "^".repeat(problem.span as usize)).expect("into a string");
-        }
-    }
-    if let Some(help) = &problem.help {
-        writeln!(text, "    = {help}").expect("into a string");
-    }
-}
-
 fn report(list: &List) -> String {
     let mut text = String::new();
-    list.problems.iter().for_each(|problem| render("problem", problem, &mut text));
-    list.notes.iter().for_each(|note| render("note", note, &mut text));
+    for problem in list.problems.iter().chain(&list.notes) {
+        writeln!(text, "{}\n", problem.render(false)).expect("into a string");
+    }
     for entry in &list.entries {
         writeln!(text, "taken: {} {:?} {} {:?}", entry.address, entry.name, entry.digest, entry.state)
             .expect("into a string");

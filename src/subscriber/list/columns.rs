@@ -1,8 +1,10 @@
 //! Which column holds what: header names in the spellings that people and programs use.
 
-use super::lines::{Line, cells};
-use super::{Context, did_you_mean, harmless};
+use super::lines::Line;
+use super::record::Splitter;
+use super::{Context, quoted};
 use crate::newsroom::Problem;
+use crate::newsroom::problem::closest;
 
 /// What a column can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +83,7 @@ const NAMES: &[(Column, &[&str])] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Columns {
     places: Vec<(Column, usize)>,
+    pub(super) delimiter: u8,
     /// How many cells the first line has.
     pub(super) count: usize,
     /// The first line is a row already.
@@ -102,67 +105,57 @@ fn plain(header: &str) -> String {
     header.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
-/// The delimiter, the columns, and notes on columns that are not read.
-pub(super) fn find(first: &Line, context: &Context<'_>) -> Result<(char, Columns, Vec<Problem>), Problem> {
+/// The columns, and notes on those that are not read. A delimiter that the list names itself is taken at its word.
+pub(super) fn find(first: &Line, named: Option<u8>, context: &Context<'_>) -> Result<(Columns, Vec<Problem>), Problem> {
     // Most headers recognised wins, then most cells; of equals, the earlier.
-    let known = |delimiter| cells(&first.text, delimiter).cells.iter().filter(|c| recognise(&c.text).is_some()).count();
-    let rank = |delimiter| (known(delimiter), cells(&first.text, delimiter).cells.len());
-    let mut delimiter = ',';
-    for other in [';', '\t', '|'] {
-        if rank(other) > rank(delimiter) {
-            delimiter = other;
-        }
-    }
-    let header = cells(&first.text, delimiter).cells;
-    let mut columns = Columns { places: Vec::new(), count: header.len(), headless: false };
+    let read = |delimiter: u8| {
+        let header = Splitter::new(delimiter).line(first);
+        let known = header.cells.iter().filter(|cell| recognise(&cell.text).is_some()).count();
+        ((known, header.cells.len()), delimiter, header)
+    };
+    let others = [b';', b'\t', b'|'].into_iter().filter(|_| named.is_none()).map(read);
+    let (_, delimiter, header) =
+        others.fold(read(named.unwrap_or(b',')), |best, other| if other.0 > best.0 { other } else { best });
+    let mut columns = Columns { places: Vec::new(), delimiter, count: header.cells.len(), headless: false };
     let mut notes = Vec::new();
-    for (place, cell) in header.iter().enumerate() {
-        let at = (cell.column, cell.span);
+    for (place, cell) in header.cells.iter().enumerate() {
+        let note = |what| context.on_cell(&header, cell, what).warning();
         match recognise(&cell.text) {
             Some(column) if columns.place(column).is_none() => columns.places.push((column, place)),
-            Some(_) => notes.push(context.problem(
-                first,
-                at,
-                format!("a column before this one says the same; `{}` is not read", harmless(&cell.text, 60)),
-                None,
-            )),
+            Some(_) => {
+                let what = format!("a column before this one says the same; {} is not read", quoted(&cell.text));
+                notes.push(note(what).help("keep one of the two"));
+            }
             None if cell.text.is_empty() => {}
             None => {
-                let meant = did_you_mean(&plain(&cell.text), NAMES.iter().map(|(_, names)| names[0]));
-                notes.push(context.problem(
-                    first,
-                    at,
-                    format!("the column `{}` is not read", harmless(&cell.text, 60)),
-                    meant.map(|name| format!("did you mean `{name}`?")),
-                ));
+                let note = note(format!("the column {} is not read", quoted(&cell.text)));
+                notes.push(match closest(&plain(&cell.text), NAMES.iter().map(|(_, names)| names[0])) {
+                    Some(name) => note.help(format!("did you mean `{name}`?")),
+                    None => note,
+                });
             }
         }
     }
     if columns.place(Column::Email).is_some() {
-        return Ok((delimiter, columns, notes));
+        return Ok((columns, notes));
     }
-    let filled: Vec<_> = header.iter().enumerate().filter(|(_, cell)| !cell.text.is_empty()).collect();
+    let filled: Vec<_> = header.cells.iter().enumerate().filter(|(_, cell)| !cell.text.is_empty()).collect();
     if let [(place, only)] = filled[..]
         && only.text.contains('@')
     {
-        let places = vec![(Column::Email, place)];
-        let columns = Columns { places, count: header.len(), headless: true };
-        return Ok((delimiter, columns, Vec::new()));
+        return Ok((Columns { places: vec![(Column::Email, place)], headless: true, ..columns }, Vec::new()));
     }
-    let (what, help) = if header.iter().any(|cell| cell.text.contains('@')) {
-        (
-            "the first line does not say what the columns are",
-            "put a line above it, for instance `email,name,digest`".into(),
-        )
-    } else {
-        let meant = header.iter().find(|cell| did_you_mean(&plain(&cell.text), ["email"]).is_some());
-        let help = meant.map_or_else(
-            || "call the column with the addresses `email`; take away lines above the columns' names".into(),
-            |cell| format!("did you mean `email` by `{}`?", harmless(&cell.text, 60)),
-        );
-        ("no column is called `email`", help)
-    };
-    Err(context.problem(first, (0, 1), what, Some(help)))
+    if header.cells.iter().any(|cell| cell.text.contains('@')) {
+        let problem = context.on_row(&header, "the first line does not say what the columns are");
+        return Err(problem.help("put a line above it, for instance `email,name,digest`"));
+    }
+    let what = "no column is called `email`";
+    Err(match header.cells.iter().find(|cell| closest(&plain(&cell.text), ["email"]).is_some()) {
+        Some(cell) => context.on_cell(&header, cell, what).help("did you mean `email`?"),
+        None => context
+            .on_row(&header, what)
+            .help("call the column with the addresses `email`; take away lines above the columns' names"),
+    })
 }
 
 #[cfg(test)]

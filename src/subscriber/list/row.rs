@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 
 use super::columns::{Column, Columns};
-use super::lines::{Cell, Record};
+use super::record::{Cell, Record};
 use super::write::unguarded;
-use super::{Context, dates, did_you_mean, harmless};
+use super::{Context, dates, quoted};
 use crate::newsroom::Problem;
+use crate::newsroom::problem::{closest, suggest};
 use crate::subscriber::unseen::is_unseen;
 use crate::subscriber::{Address, Consent, Entry, SubscriptionState, SuppressionReason};
 
@@ -84,18 +85,16 @@ impl<'r> Row<'r> {
         self.record.cells.get(self.columns.place(column)?).filter(|cell| !cell.text.is_empty())
     }
 
-    fn at(&self, cell: &Cell, what: impl Into<String>, help: Option<String>) -> Problem {
-        self.context.problem(self.record.line_of(cell), (cell.column, cell.span), what, help)
+    fn refuse(&mut self, cell: &Cell, what: impl Into<String>, help: impl Into<String>) {
+        self.problems.push(self.context.on_cell(self.record, cell, what).help(help));
     }
 
-    fn refuse(&mut self, cell: &Cell, what: impl Into<String>, help: Option<String>) {
-        let problem = self.at(cell, what, help);
-        self.problems.push(problem);
+    fn refuse_row(&mut self, what: &str, help: &str) {
+        self.problems.push(self.context.on_row(self.record, what).help(help));
     }
 
-    fn refuse_row(&mut self, what: impl Into<String>, help: &str) {
-        let problem = self.context.problem(self.record.first(), (0, 1), what, Some(help.to_owned()));
-        self.problems.push(problem);
+    fn note(&mut self, cell: &Cell, what: impl Into<String>, help: impl Into<String>) {
+        self.notes.push(self.context.on_cell(self.record, cell, what).help(help).warning());
     }
 
     /// Words of at most `most` characters, on one line, without what nobody sees.
@@ -103,11 +102,7 @@ impl<'r> Row<'r> {
         let Some(cell) = self.cell(column) else { return String::new() };
         let words = clean(&unguarded(&cell.text));
         if words.chars().count() > most {
-            self.refuse(
-                cell,
-                format!("this is longer than {most} characters"),
-                Some("is a quotation mark missing?".into()),
-            );
+            self.refuse(cell, format!("this is longer than {most} characters"), "is a quotation mark missing?");
         }
         words
     }
@@ -119,19 +114,18 @@ impl<'r> Row<'r> {
         };
         let (name, bare) = taken_apart(&unguarded(&cell.text));
         if bare.matches('@').count() > 1 && bare.contains([',', ';', ' ']) {
-            self.refuse(cell, "there are several addresses in one cell", Some("give each a row of its own".into()));
+            self.refuse(cell, "there are several addresses in one cell", "give each a row of its own");
             return None;
         }
         match bare.parse::<Address>() {
             Ok(address) => {
                 for warning in address.warnings() {
-                    let note = self.at(cell, warning.to_string(), None);
-                    self.notes.push(note);
+                    self.note(cell, warning.to_string(), "it is taken; ask whether a person reads it");
                 }
                 Some((address, name))
             }
             Err(error) => {
-                self.refuse(cell, error.what, Some("an address looks like `nadia@example.org`".into()));
+                self.refuse(cell, error.what, "an address looks like `nadia@example.org`");
                 None
             }
         }
@@ -158,12 +152,11 @@ impl<'r> Row<'r> {
         if known.contains(&slug.as_str()) {
             return Some(slug);
         }
-        let help = match did_you_mean(&slug, known.iter().copied()) {
-            Some(meant) => format!("did you mean `{meant}`?"),
-            None if known.is_empty() => "there is no digest in the configuration".into(),
-            None => format!("there are: {}", known.join(", ")),
+        let help = match known {
+            [] => "there is no digest in the configuration".into(),
+            _ => suggest(&slug, known.iter().copied()),
         };
-        self.refuse(cell, format!("unknown digest `{}`", harmless(&cell.text, 60)), Some(help));
+        self.refuse(cell, format!("unknown digest {}", quoted(&cell.text)), help);
         None
     }
 
@@ -173,11 +166,11 @@ impl<'r> Row<'r> {
         if let Some((state, suppressed, _)) = STATES.iter().find(|(_, _, words)| words.contains(&word.as_str())) {
             return (*state, *suppressed);
         }
-        let help = did_you_mean(&word, STATES.iter().flat_map(|(_, _, words)| words.iter().copied())).map_or_else(
+        let help = closest(&word, STATES.iter().flat_map(|(_, _, words)| words.iter().copied())).map_or_else(
             || "write confirmed, pending, ended or suppressed".into(),
             |meant| format!("did you mean `{meant}`?"),
         );
-        self.refuse(cell, format!("unknown state `{}`", harmless(&cell.text, 60)), Some(help));
+        self.refuse(cell, format!("unknown state {}", quoted(&cell.text)), help);
         (Pending, None)
     }
 
@@ -186,7 +179,7 @@ impl<'r> Row<'r> {
         match dates::parse(&cell.text) {
             Ok(moment) => Some(moment),
             Err(help) => {
-                self.refuse(cell, format!("`{}` is not a clear date", harmless(&cell.text, 60)), Some(help.into()));
+                self.refuse(cell, format!("{} is not a clear date", quoted(&cell.text)), help);
                 None
             }
         }
@@ -201,9 +194,8 @@ impl<'r> Row<'r> {
             .is_some_and(|main| matches!(main.len(), 2 | 3) && main.bytes().all(|b| b.is_ascii_alphabetic()))
             && parts.all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()));
         if !sound {
-            let what = format!("`{}` is no language tag; the row is taken without it", harmless(&cell.text, 60));
-            let note = self.at(cell, what, Some("write it as in `en` or `pt-BR`".into()));
-            self.notes.push(note);
+            let what = format!("{} is no language tag; the row is taken without it", quoted(&cell.text));
+            self.note(cell, what, "write it as in `en` or `pt-BR`");
         }
         sound.then_some(tag)
     }
@@ -212,7 +204,12 @@ impl<'r> Row<'r> {
         let count = self.columns.count;
         let Some(cell) = self.record.cells.iter().skip(count).find(|cell| !cell.text.is_empty()) else { return };
         let what = format!("the row has {} cells for {count} columns", self.record.cells.len());
-        self.refuse(cell, what, Some("put a cell with a delimiter in it into quotation marks".into()));
+        let help = if self.record.cells.iter().any(|cell| cell.text.starts_with('"')) {
+            "take away the space before the quotation mark"
+        } else {
+            "put a cell with a delimiter in it into quotation marks"
+        };
+        self.refuse(cell, what, help);
     }
 }
 
