@@ -10,6 +10,8 @@
 //!    └──── an operator, or policy, says ─── Uncertain
 //! ```
 
+/// Everything about somebody.
+pub mod history;
 /// The ledger's contract.
 pub mod ledger;
 /// How long to wait before the next try.
@@ -187,7 +189,7 @@ pub struct Attempt {
 }
 
 /// A delivery as people ask for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeliveryRecord {
     /// Which.
     pub id: DeliveryId,

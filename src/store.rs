@@ -34,6 +34,9 @@ pub enum StoreError {
     /// The writer is gone: a fault of this program.
     #[error("the ledger's writer has stopped")]
     Stopped,
+    /// Somebody is to be erased, or was and must not come back, and the key that this takes was not given or is another.
+    #[error("the erased cannot be told from others without the ledger's erasure key")]
+    ErasureKey,
     /// Anything else, in the database's words.
     #[error("the database says: {0}")]
     Database(String),

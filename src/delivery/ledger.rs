@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use std::future::Future;
 use std::time::Duration;
 
+use super::history::PastDelivery;
 use super::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settlement};
 use crate::digest::EditionId;
 use crate::subscriber::Address;
@@ -128,6 +129,9 @@ pub trait Ledger: Send + Sync + 'static {
         edition: EditionId,
         to: &Address,
     ) -> impl Future<Output = Result<Option<DeliveryRecord>, Self::Error>> + Send;
+
+    /// All deliveries to an address, the oldest edition first.
+    fn history(&self, to: &Address) -> impl Future<Output = Result<Vec<PastDelivery>, Self::Error>> + Send;
 
     /// Deliveries of an edition in the order of their numbers, after `after`, at most `limit`; only those in `state` where
     /// it is named.

@@ -5,6 +5,7 @@
 
 mod editions;
 mod ledger;
+mod person;
 mod reader;
 mod row;
 mod schema;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::StoreError;
+use crate::subscriber::ErasureKey;
 use reader::Readers;
 use writer::Writer;
 
@@ -31,6 +33,7 @@ const WAL_KEEP: i64 = 64 << 20;
 pub struct SqliteStore {
     readers: Readers,
     writer: Writer,
+    erasure: Option<ErasureKey>,
 }
 
 impl SqliteStore {
@@ -52,7 +55,14 @@ impl SqliteStore {
         }
         let mut db = connect(path, busy)?;
         schema::migrate(&mut db)?;
-        Ok(SqliteStore { readers: Readers::new(path.to_owned(), busy), writer: Writer::start(db)? })
+        Ok(SqliteStore { readers: Readers::new(path.to_owned(), busy), writer: Writer::start(db)?, erasure: None })
+    }
+
+    /// With the key under which erased people are remembered. Without it nobody can be erased; once somebody was, nobody can
+    /// be added without it either.
+    #[must_use]
+    pub fn with_erasure_key(self, key: ErasureKey) -> Self {
+        SqliteStore { erasure: Some(key), ..self }
     }
 
     /// Writes a copy of the ledger as it stands into a new file, while everything goes on.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::SqliteStore;
 use super::row::{address, count, from_word, key, millis, small, time, time_or_none};
+use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
 use crate::delivery::{
     Attempt, AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
@@ -150,6 +151,11 @@ impl Ledger for SqliteStore {
     async fn record(&self, edition: EditionId, to: &Address) -> Result<Option<DeliveryRecord>, StoreError> {
         let key = key(to);
         self.readers.read(move |db| record(db, edition, &key)).await
+    }
+
+    async fn history(&self, to: &Address) -> Result<Vec<PastDelivery>, StoreError> {
+        let key = key(to);
+        self.readers.read(move |db| history(db, &key)).await
     }
 
     async fn records(
@@ -421,6 +427,22 @@ fn records(
         "d.edition = ?1 AND (?2 < 0 OR d.state = ?2) AND d.id > ?3 ORDER BY d.id LIMIT ?4",
         params![edition.0, number, after.0, limit],
     )
+}
+
+fn history(db: &Connection, key: &str) -> Result<Vec<PastDelivery>, StoreError> {
+    // By edition: deliveries are found by edition and subscriber, and there are fewer editions than readers.
+    let mut query = db.prepare_cached(
+        "SELECT d.id, e.digest, e.number, e.subject FROM subscriber s CROSS JOIN edition e
+         CROSS JOIN delivery d ON d.edition = e.id AND d.subscriber = s.id WHERE s.key = ?1 ORDER BY e.id",
+    )?;
+    let mut rows = query.query([key])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let (id, digest, number, subject): (i64, _, _, _) = (r.get(0)?, r.get(1)?, small(r.get(2)?), r.get(3)?);
+        let records = read_records(db, "d.id = ?1", params![id])?;
+        found.extend(records.into_iter().next().map(|delivery| PastDelivery { digest, number, subject, delivery }));
+    }
+    Ok(found)
 }
 
 fn read_records(

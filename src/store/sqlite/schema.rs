@@ -4,10 +4,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::store::StoreError;
 
-/// Says that a SQLite file is a ledger of ours: `PRsr`.
+/// Says that an `SQLite` file is a ledger of ours: `PRsr`.
 const APPLICATION: i64 = 0x5052_7372;
 /// Step n brings version n - 1 to version n (`PRAGMA user_version`). Never changed once released.
-const STEPS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const STEPS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 /// Brings a ledger to this program's version, in one transaction.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
@@ -33,4 +33,30 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     work.pragma_update(None, "application_id", APPLICATION)?;
     work.pragma_update(None, "user_version", known)?;
     Ok(work.commit()?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_of_any_earlier_version_becomes_what_a_new_one_is() {
+        let form = |db: &Connection| -> Vec<String> {
+            let mut query = db.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY 1").unwrap();
+            query.query_map([], |r| r.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let mut new = Connection::open_in_memory().unwrap();
+        migrate(&mut new).unwrap();
+        for version in 1..STEPS.len() {
+            let mut old = Connection::open_in_memory().unwrap();
+            STEPS[..version].iter().for_each(|step| old.execute_batch(step).unwrap());
+            old.pragma_update(None, "application_id", APPLICATION).unwrap();
+            old.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+            assert_ne!(form(&old), form(&new));
+            migrate(&mut old).unwrap();
+            assert_eq!(form(&old), form(&new), "from version {version}");
+            migrate(&mut old).unwrap();
+        }
+    }
 }

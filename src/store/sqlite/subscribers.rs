@@ -1,26 +1,58 @@
 //! Subscribers, subscriptions, consent, suppressions.
 
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::SqliteStore;
 use super::row::{address, from_word, key, millis, time, time_or_none, word};
+use super::{SqliteStore, person};
 use crate::store::StoreError;
+use crate::subscriber::adding::{Known, Step, judge};
 use crate::subscriber::{
-    Added, Address, Consent, Entry, Listed, Subscriber, SubscriberId, Subscribers, Subscription, SubscriptionState,
-    Suppression, SuppressionReason,
+    Added, Address, Consent, Entry, ErasureKey, Held, Listed, Subscriber, SubscriberId, Subscribers, Subscription,
+    SubscriptionState, Suppression, SuppressionReason,
 };
 
 impl Subscribers for SqliteStore {
     type Error = StoreError;
 
     async fn add(&self, entries: Vec<Entry>, now: DateTime<Utc>) -> Result<Vec<Added>, StoreError> {
-        self.writer.write(move |db| entries.iter().map(|entry| add(db, entry, millis(now))).collect()).await
+        let erasure = self.erasure.clone();
+        self.writer
+            .write(move |db| {
+                let eraser = person::eraser(db, erasure.as_ref())?;
+                entries.iter().map(|entry| add(db, eraser, entry, millis(now))).collect()
+            })
+            .await
+    }
+
+    async fn differences(&self, entries: Vec<Entry>) -> Result<Vec<Added>, StoreError> {
+        let erasure = self.erasure.clone();
+        self.readers
+            .read(move |db| {
+                let eraser = person::eraser(db, erasure.as_ref())?;
+                entries.iter().map(|entry| Ok(judge(known(db, eraser, entry)?.0, entry).0)).collect()
+            })
+            .await
+    }
+
+    async fn show(&self, address: &Address) -> Result<Option<Held>, StoreError> {
+        let (erasure, address) = (self.erasure.clone(), address.clone());
+        self.readers.read(move |db| person::show(db, erasure.as_ref(), &address)).await
+    }
+
+    async fn forget(&self, address: &Address, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let erasure = self.erasure.clone().ok_or(StoreError::ErasureKey)?;
+        let address = address.clone();
+        let held = self.writer.write(move |db| person::forget(db, &erasure, &address, millis(now))).await?;
+        // The log that SQLite writes ahead keeps old pages until it is written back. Where others are reading it stays so
+        // until the next time.
+        self.readers.read(|db| Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)).await?;
+        Ok(held)
     }
 
     async fn end(&self, address: &Address, digest: Option<&str>, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let (key, digest) = (key(address), digest.map(str::to_owned));
-        self.writer.write(move |db| end(db, &key, digest.as_deref(), millis(now))).await
+        self.writer.write(move |db| end(db, &key, digest.as_deref(), millis(now), millis(now))).await
     }
 
     async fn suppress(
@@ -30,8 +62,18 @@ impl Subscribers for SqliteStore {
         note: &str,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let (key, note) = (key(address), note.to_owned());
-        self.writer.write(move |db| suppress(db, &key, reason, &note, millis(now))).await
+        let (erasure, address, note) = (self.erasure.clone(), address.clone(), note.to_owned());
+        self.writer
+            .write(move |db| {
+                // A bounce that comes back after the erasure must not write the address down again.
+                if let Some(eraser) = &erasure
+                    && person::erased(db, eraser, &address)?.is_some()
+                {
+                    return Ok(());
+                }
+                suppress(db, &key(&address), reason, &note, millis(now), millis(now))
+            })
+            .await
     }
 
     async fn list(
@@ -46,78 +88,114 @@ impl Subscribers for SqliteStore {
     }
 }
 
-fn add(db: &Connection, entry: &Entry, now: i64) -> Result<Added, StoreError> {
-    let key = key(&entry.address);
-    if db.prepare_cached("SELECT 1 FROM suppression WHERE key = ?1")?.exists([&key])? {
-        return Ok(Added::Suppressed);
-    }
-    db.prepare_cached(
-        "INSERT INTO subscriber (key, address, name, language, added) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-    )?
-    .execute(params![key, entry.address.as_str(), entry.name, entry.language, now])?;
-    let subscriber: i64 =
-        db.prepare_cached("SELECT id FROM subscriber WHERE key = ?1")?.query_row([&key], |r| r.get(0))?;
-    let known: Option<String> = db
-        .prepare_cached("SELECT state FROM subscription WHERE digest = ?1 AND subscriber = ?2")?
-        .query_row(params![entry.digest, subscriber], |r| r.get(0))
-        .optional()?;
-    let known: Option<SubscriptionState> = known.as_deref().map(from_word).transpose()?;
-    let added = match (known, entry.state) {
-        (Some(SubscriptionState::Ended), _) | (_, SubscriptionState::Ended) => Added::Left,
-        (None, _) => Added::New,
-        (Some(SubscriptionState::Pending), SubscriptionState::Confirmed) => Added::Confirmed,
-        (Some(_), _) => Added::Unchanged,
+/// What the ledger knows, and the subscriber's number. `eraser` is the ledger's key where anybody was erased.
+fn known(db: &Connection, eraser: Option<&ErasureKey>, entry: &Entry) -> Result<(Known, Option<i64>), StoreError> {
+    let (id, state, suppressed): (Option<i64>, Option<String>, bool) = db
+        .prepare_cached(
+            "SELECT s.id, n.state, EXISTS (SELECT 1 FROM suppression WHERE key = ?1)
+             FROM (SELECT 1) LEFT JOIN subscriber s ON s.key = ?1
+             LEFT JOIN subscription n ON n.digest = ?2 AND n.subscriber = s.id",
+        )?
+        .query_row(params![key(&entry.address), entry.digest], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let state = state.as_deref().map(from_word).transpose()?;
+    let erased = match (id, eraser) {
+        (None, Some(eraser)) => person::erased(db, eraser, &entry.address)?.is_some(),
+        _ => false,
     };
-    if known != Some(SubscriptionState::Ended) && added != Added::Unchanged {
-        if known.is_some() && entry.state == SubscriptionState::Ended {
-            end(db, &key, Some(&entry.digest), now)?;
-        } else {
-            db.prepare_cached(
-                "INSERT INTO subscription (digest, subscriber, state, since) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET state = excluded.state, since = excluded.since",
-            )?
-            .execute(params![entry.digest, subscriber, word(entry.state)?, now])?;
-            db.prepare_cached(
-                "INSERT INTO consent (subscriber, digest, source, given, recorded) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![
-                subscriber,
-                entry.digest,
-                entry.consent.source,
-                entry.consent.when.map(millis),
-                now
-            ])?;
+    Ok((Known { state, suppressed, erased }, id))
+}
+
+/// Reads first: a row that changes nothing writes nothing.
+fn add(db: &Connection, eraser: Option<&ErasureKey>, entry: &Entry, now: i64) -> Result<Added, StoreError> {
+    let (known, subscriber) = known(db, eraser, entry)?;
+    let (added, step, suppresses) = judge(known, entry);
+    let (key, since) = (key(&entry.address), entry.since.map_or(now, millis));
+    match step {
+        Step::Nothing => {}
+        Step::End => {
+            end(db, &key, Some(&entry.digest), since, now)?;
+        }
+        Step::Begin(state) => {
+            let subscriber = match subscriber {
+                Some(id) => id,
+                None => begin(db, &key, entry, now)?,
+            };
+            write_subscription(db, subscriber, entry, state, since)?;
+            write_consent(db, subscriber, entry, now)?;
+        }
+        Step::Confirm => {
+            let subscriber = subscriber.ok_or_else(|| StoreError::Damaged("a subscription of nobody".to_owned()))?;
+            write_subscription(db, subscriber, entry, SubscriptionState::Confirmed, since)?;
+            write_consent(db, subscriber, entry, now)?;
         }
     }
-    if let Some(reason) = entry.suppressed {
-        suppress(db, &key, reason, &entry.consent.source, now)?;
-        return Ok(Added::Suppressed);
+    if let Some(reason) = entry.suppressed.filter(|_| suppresses) {
+        suppress(db, &key, reason, &entry.note, since, now)?;
     }
     Ok(added)
 }
 
-fn end(db: &Connection, key: &str, digest: Option<&str>, now: i64) -> Result<bool, StoreError> {
+fn begin(db: &Connection, key: &str, entry: &Entry, now: i64) -> Result<i64, StoreError> {
+    db.prepare_cached("INSERT INTO subscriber (key, address, name, language, added) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![key, entry.address.as_str(), entry.name, entry.language, now])?;
+    Ok(db.last_insert_rowid())
+}
+
+fn write_subscription(
+    db: &Connection,
+    subscriber: i64,
+    entry: &Entry,
+    state: SubscriptionState,
+    since: i64,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO subscription (digest, subscriber, state, since) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO UPDATE SET state = excluded.state, since = excluded.since",
+    )?
+    .execute(params![entry.digest, subscriber, word(state)?, since])?;
+    Ok(())
+}
+
+fn write_consent(db: &Connection, subscriber: i64, entry: &Entry, now: i64) -> Result<(), StoreError> {
+    let Consent { source, when } = &entry.consent;
+    if source.is_empty() && when.is_none() {
+        return Ok(());
+    }
+    db.prepare_cached("INSERT INTO consent (subscriber, digest, source, given, recorded) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![subscriber, entry.digest, source, when.map(millis), now])?;
+    Ok(())
+}
+
+/// `since` is when she left, `now` when we learn of it.
+fn end(db: &Connection, key: &str, digest: Option<&str>, since: i64, now: i64) -> Result<bool, StoreError> {
     let ended = db
         .prepare_cached(
             "UPDATE subscription SET state = 'ended', since = ?3
              WHERE subscriber = (SELECT id FROM subscriber WHERE key = ?1) AND (?2 IS NULL OR digest = ?2)
                AND state <> 'ended'",
         )?
-        .execute(params![key, digest, now])?;
+        .execute(params![key, digest, since])?;
     withdraw(db, key, digest, now)?;
     Ok(ended > 0)
 }
 
-fn suppress(db: &Connection, key: &str, reason: SuppressionReason, note: &str, now: i64) -> Result<(), StoreError> {
+fn suppress(
+    db: &Connection,
+    key: &str,
+    reason: SuppressionReason,
+    note: &str,
+    since: i64,
+    now: i64,
+) -> Result<(), StoreError> {
     db.prepare_cached(
         "INSERT INTO suppression (key, reason, since, note) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     )?
-    .execute(params![key, word(reason)?, now, note])?;
+    .execute(params![key, word(reason)?, since, note])?;
     withdraw(db, key, None, now)
 }
 
 /// Withdraws the address's deliveries that have not begun.
-fn withdraw(db: &Connection, key: &str, digest: Option<&str>, now: i64) -> Result<(), StoreError> {
+pub(super) fn withdraw(db: &Connection, key: &str, digest: Option<&str>, now: i64) -> Result<(), StoreError> {
     db.prepare_cached(
         "UPDATE delivery SET state = 7, press = NULL, lease = NULL, ended = ?3
          WHERE subscriber = (SELECT id FROM subscriber WHERE key = ?1) AND state IN (0, 1)
