@@ -92,6 +92,8 @@ async fn seal(ledger: &SqliteStore, recipients: &str) -> Result<(), Box<dyn Erro
             state: SubscriptionState::Confirmed,
             consent: Consent { source: "made for this test".to_owned(), when: None },
             suppressed: None,
+            since: None,
+            note: String::new(),
         });
     }
     ledger.add(entries, Utc::now()).await?;

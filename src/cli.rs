@@ -4,7 +4,9 @@ mod build;
 mod check;
 mod context;
 mod edition;
+mod dkim;
 mod failures;
+mod keys;
 mod ledger;
 mod mailing;
 mod material;
@@ -66,6 +68,8 @@ enum Command {
     Subscribers(subscribers::Arguments),
     /// Who got what, when, and what the server said
     Ledger(ledger::Arguments),
+    /// Keys that mails are signed with
+    Dkim(dkim::Arguments),
 }
 
 /// Runs the command of this process; answers its exit code.
@@ -82,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Send(a) => send::run(common, &a),
         Command::Subscribers(a) => subscribers::run(common, a),
         Command::Ledger(a) => ledger::run(common, a),
+        Command::Dkim(a) => dkim::run(common, &a),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Common, failures, output};
+use super::{Common, failures, keys, output};
 use crate::config::{LedgerAddress, Overrides, Refused, Settings};
 use crate::delivery::Ledger;
 use crate::delivery::ledger::Counts;
@@ -49,7 +49,8 @@ impl Context {
     /// Opens the ledger.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
         let LedgerAddress::Sqlite(path) = &self.settings.ledger;
-        SqliteStore::open(path).map(Arc::new).map_err(|e| failures::opening(&self.shown(path), &e))
+        let store = SqliteStore::open(path).map_err(|e| failures::opening(&self.shown(path), &e))?;
+        Ok(Arc::new(store.with_erasure_key(keys::erasure(self)?)))
     }
 
     /// Takes the press's lock: only one run at a time on a ledger.

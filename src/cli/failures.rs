@@ -35,6 +35,9 @@ pub(crate) fn opening(path: &str, error: &StoreError) -> Failure {
         StoreError::Damaged(cause) => Failure::new(Kind::Unavailable, format!("{name} is damaged"))
             .because(cause)
             .hint("put back a backup, and keep the damaged file"),
+        StoreError::ErasureKey => Failure::new(Kind::Configuration, format!("{name} remembers erased readers, and the key for that is missing or another one"))
+            .because(error)
+            .hint("put back the file of keys that stood beside the ledger; without it, an erased reader could be brought back by a list"),
         StoreError::Stopped => Failure::new(Kind::Bug, format!("{name} has stopped working")),
         StoreError::Database(cause) => Failure::new(Kind::Unavailable, format!("{name} failed")).because(cause),
     }

@@ -1,14 +1,10 @@
 //! From a sealed edition to its mails: who a mail is for, what it carries, where it goes.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use secrecy::ExposeSecret;
-use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::context::{Context, Store};
-use super::{Common, failures, output};
-use crate::config::{LedgerAddress, TransportSettings};
+use super::{Common, failures, keys, output};
+use crate::config::TransportSettings;
 use crate::delivery::Claimed;
 use crate::digest::{Digest, Edition, Sealed};
 use crate::error::{Failure, Kind};
@@ -16,7 +12,7 @@ use crate::mail::Mail;
 use crate::mail::compose::{self, Identity, Reader, Stencil, StencilError};
 use crate::mail::headers::{self, MessageId};
 use crate::press::{self, Job};
-use crate::subscriber::token::{About, Grant, KEY_OCTETS, Keys, Purpose};
+use crate::subscriber::token::{About, Grant, Keys, Purpose};
 use crate::subscriber::{Address, SubscriberId};
 use crate::transport::{Transport, directory, smtp};
 
@@ -47,7 +43,7 @@ impl Writer {
         Ok(Writer {
             stencil,
             identity,
-            keys: keys(context)?,
+            keys: keys::links(context)?,
             digest: digest.slug.clone(),
             number,
             from: digest.from.address.clone(),
@@ -126,9 +122,7 @@ pub(crate) fn deliver(
 ) -> Result<(), Failure> {
     let writer = Writer::new(context, digest, edition.number, &edition.sealed)?;
     let transport = Arc::new(transport(context)?);
-    let mut random = [0; 8];
-    fill(&mut random)?;
-    let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(random));
+    let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(keys::random()?));
     let bar = super::progress::Bar::new(common, edition);
     let report = context.block_on(async {
         let stop = press::Stop::on_signals()
@@ -166,45 +160,5 @@ fn ended(common: &Common, end: press::deliver::End<crate::store::StoreError>) ->
         End::Unopened(error) => Err(failures::transport(&error)),
         End::Ledger(error) => Err(failures::ledger(error)),
         End::Fault(what) => Err(Failure::new(Kind::Bug, what)),
-    }
-}
-
-/// The keys of the links in mails: in a file beside the ledger that only its owner may read, made when it is missing.
-fn keys(context: &Context) -> Result<Keys, Failure> {
-    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
-    let path = ledger.with_file_name("link.keys");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Keys::parse(&text).map_err(|e| {
-            Failure::new(Kind::Configuration, format!("the keys in {} cannot be used", context.shown(&path)))
-                .because(e)
-                .hint("put back a backup: without these keys no link in older mails works")
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let mut random = [0; KEY_OCTETS];
-            fill(&mut random)?;
-            let keys = Keys::fresh(random);
-            write_secret(&path, keys.to_text().expose_secret())
-                .map_err(|e| failures::file("cannot write", &path, &e))?;
-            Ok(keys)
-        }
-        Err(error) => Err(failures::file("cannot read", &path, &error)),
-    }
-}
-
-fn fill(octets: &mut [u8]) -> Result<(), Failure> {
-    SystemRandom::new().fill(octets).map_err(|_| Failure::new(Kind::Unavailable, "the system gives no random numbers"))
-}
-
-/// Writes a file that only its owner may read; whole or not at all, and never over one that is there.
-fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    // A temporary file may be read by its owner only, and keeps that.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.error),
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
 use super::{Common, Done, failures, output};
+use crate::delivery::Ledger;
+use crate::delivery::history::Everything;
 use crate::digest::Digest;
 use crate::error::{Failure, Kind};
 use crate::subscriber::{Added, Address, Consent, Entry, Listed, Subscribers, SubscriptionState, list};
@@ -30,6 +32,19 @@ enum Action {
         /// The digest's slug, for rows that do not name one
         #[arg(long)]
         digest: Option<String>,
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print everything we hold about one address, as JSON
+    Show {
+        /// Whom
+        address: String,
+    },
+    /// Erase a person; only a keyed hash stays, so that no later import brings her back
+    Forget {
+        /// Whom
+        address: String,
     },
     /// List subscriptions
     List {
@@ -77,17 +92,27 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let context = Context::load(common)?;
     let store = context.store()?;
     match arguments.action {
-        Action::Import { file, consent, digest } => {
+        Action::Import { file, consent, digest, dry_run } => {
             if let Some(slug) = &digest {
                 context.digest(slug)?;
             }
             let defaults = list::Defaults { digest, consent, state: SubscriptionState::Confirmed };
-            let imported = import(common, &context, &store, &file, &defaults)?;
+            let imported = import(common, &context, &store, &file, &defaults, dry_run)?;
             imported.tell(common);
             match imported.refused {
                 0 => Ok(()),
                 n => Err(output::found(n, Kind::Material)
                     .hint("the sound rows are in; mend the others and import the file again")),
+            }
+        }
+        Action::Show { address } => everything(&context, &store, &parse(&address)?),
+        Action::Forget { address } => {
+            let forgotten = context.block_on(store.forget(&parse(&address)?, Utc::now())).map_err(failures::ledger)?;
+            if forgotten {
+                output::line(common, "forgotten", "only a keyed hash stays, so that no list brings this reader back");
+                Ok(())
+            } else {
+                Err(Failure::new(Kind::Usage, "nothing is held about this address"))
             }
         }
         Action::List { digest } => {
@@ -188,7 +213,7 @@ pub(super) fn sync(common: &Common, context: &Context, store: &Store) -> Done {
     let Some(file) = &context.settings.subscribers else { return Ok(()) };
     let defaults =
         list::Defaults { digest: None, consent: Some(file.consent.clone()), state: SubscriptionState::Confirmed };
-    let imported = import(common, context, store, &file.path, &defaults)?;
+    let imported = import(common, context, store, &file.path, &defaults, false)?;
     let changed = imported.added.iter().any(|(kind, n)| *n > 0 && matches!(kind, Added::New | Added::Confirmed));
     if changed || imported.refused > 0 || common.json {
         imported.tell(common);
@@ -196,13 +221,14 @@ pub(super) fn sync(common: &Common, context: &Context, store: &Store) -> Done {
     Ok(())
 }
 
-/// Adds the sound rows of a list in one transaction a batch, and lists the others.
+/// Adds the sound rows of a list in one transaction a batch, and lists the others; in a rehearsal nothing is added.
 fn import(
     common: &Common,
     context: &Context,
     store: &Store,
     file: &Path,
     defaults: &list::Defaults,
+    rehearsal: bool,
 ) -> Result<Imported, Failure> {
     let input: Box<dyn std::io::Read> = if file.as_os_str() == "-" {
         Box::new(std::io::stdin().lock())
@@ -217,7 +243,10 @@ fn import(
         output::problems(common, &batch.problems);
         output::problems(common, &batch.notes);
         imported.refused += batch.problems.len();
-        for added in context.block_on(store.add(batch.entries, Utc::now())).map_err(failures::ledger)? {
+        let judged = context.block_on(async {
+            if rehearsal { store.differences(batch.entries).await } else { store.add(batch.entries, Utc::now()).await }
+        });
+        for added in judged.map_err(failures::ledger)? {
             *imported.added.entry(added).or_default() += 1;
         }
     }
@@ -239,6 +268,16 @@ pub(super) fn confirmed(context: &Context, store: &Store, digest: &Digest) -> Re
 
 fn parse(address: &str) -> Result<Address, Failure> {
     address.parse().map_err(|e| Failure::new(Kind::Usage, "this is no address that can be mailed").because(e))
+}
+
+/// Prints everything we hold about one address.
+fn everything(context: &Context, store: &Store, address: &Address) -> Done {
+    let held = context.block_on(store.show(address)).map_err(failures::ledger)?;
+    let held = held.ok_or_else(|| Failure::new(Kind::Usage, "nothing is held about this address"))?;
+    let deliveries = context.block_on(store.history(address)).map_err(failures::ledger)?;
+    let told = serde_json::to_string_pretty(&Everything { held, deliveries });
+    output::text(told.map_err(|e| Failure::new(Kind::Bug, "what is held cannot be written as JSON").because(e))?);
+    Ok(())
 }
 
 /// Goes through all subscriptions, page by page.

@@ -107,8 +107,9 @@ impl Templates {
         let masthead = &newsroom.masthead;
         let card = Card::of(newsroom, feed, HEADLINES);
         let page = Page {
-            language: &feed.language,
-            direction: language::direction(&feed.language),
+            // The page's own words are the newsroom's; only the section's are the section's.
+            language: &masthead.language,
+            direction: language::direction(&masthead.language),
             title: format!("{} · Feeds · {}", card.name, clean(&masthead.title)),
             newsroom: clean(&masthead.title).into_owned(),
             description: card.description.clone(),
@@ -137,8 +138,8 @@ fn problem(file: &str, text: &str, line: usize, column: usize, what: &str) -> Pr
     let shown = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     let number = |n: usize| u32::try_from(n).unwrap_or_default();
     let place = Place { file: file.to_owned(), line: number(line), column: number(column) };
-    let what = format!("the template cannot be used: {}", what.lines().next().unwrap_or_default());
-    Problem::at(place, 1, shown, what).help("compare it with the template that ships (`templates/feeds/`)")
+    Problem::at(place, 1, shown, format!("the template cannot be used: {}", what.lines().next().unwrap_or_default()))
+        .help("compare it with the template that ships (`templates/feeds/`)")
 }
 
 /// Which group of further feeds a feed belongs to.
@@ -276,4 +277,22 @@ impl<'a> Headline<'a> {
 /// As it is printed: `24 February 2026`.
 fn printed(when: &DateTime<FixedOffset>) -> String {
     when.format("%-d %B %Y").to_string()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_that_ship_can_be_used() {
+        assert!(Templates::embedded().is_ok());
+    }
+
+    #[test]
+    fn a_broken_template_is_told_with_its_line() {
+        let problem = Templates::new(("my/index.html.hbs", "<p>\n{{#if x}}\n</p>"), SECTION, STYLE).err().unwrap();
+        assert_eq!(problem.place.file, "my/index.html.hbs");
+        assert!(problem.place.line > 0, "{problem:?}");
+    }
 }

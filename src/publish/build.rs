@@ -256,11 +256,10 @@ impl<'a> Pen<'a> {
 }
 
 fn too_long(article: &Article, body: &Body) -> Problem {
-    Problem::new(
-        &article.place.file,
-        format!("the text has {} bytes of HTML; feeds carry its summary and a link", body.html.len()),
-    )
-    .help(format!("keep it under {} bytes, or part it in two: readers refuse a feed with more", feed::item::LONGEST))
+    let what = format!("the text has {} bytes of HTML; feeds carry its summary and a link", body.html.len());
+    let help =
+        format!("keep it under {} bytes, or part it in two: readers refuse a feed with more", feed::item::LONGEST);
+    Problem::new(article.place.file.as_str(), what).help(help).warning()
 }
 
 /// A document's text, newest article first.

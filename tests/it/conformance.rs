@@ -37,6 +37,8 @@ pub fn entry(name: &str, state: SubscriptionState) -> Entry {
         state,
         consent: Consent { source: "open day".to_owned(), when: Some(now()) },
         suppressed: None,
+        since: None,
+        note: String::new(),
     }
 }
 

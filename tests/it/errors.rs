@@ -46,7 +46,8 @@ fn a_template_error_names_its_line() {
 fn an_unreachable_relay_loses_nothing() {
     let room = Room::small(2);
     let port = unused_port();
-    room.run(&["--transport", &format!("smtp://127.0.0.1:{port}"), "run"]).failed(4, &["127.0.0.1", "unreachable", "to do:"]);
+    room.run(&["--transport", &format!("smtp://127.0.0.1:{port}"), "run"])
+        .failed(4, &["127.0.0.1", "unreachable", "to do:"]);
     room.run(&["run"]).fine();
     assert_eq!(room.outbox().len(), 2);
 }
@@ -81,7 +82,10 @@ fn a_ledger_from_a_newer_version() {
 #[test]
 fn a_ledger_that_is_none() {
     let room = Room::small(1);
-    room.write("var/ledger.sqlite", "This is a letter, not a ledger. It is long enough to be looked at. ".repeat(40).as_str());
+    room.write(
+        "var/ledger.sqlite",
+        "This is a letter, not a ledger. It is long enough to be looked at. ".repeat(40).as_str(),
+    );
     room.run(&["run"]).failed(3, &["var/ledger.sqlite", "to do:"]);
 }
 
@@ -89,7 +93,12 @@ fn a_ledger_that_is_none() {
 fn two_runs_at_once_the_second_says_so() {
     let room = Room::small(1);
     room.run(&["run"]).fine();
-    let lock = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(room.path("var/ledger.sqlite.lock")).unwrap();
+    let lock = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(room.path("var/ledger.sqlite.lock"))
+        .unwrap();
     lock.lock().unwrap();
     room.run(&["run"]).failed(4, &["another", "to do:"]);
 }
@@ -104,7 +113,12 @@ fn a_full_disk_leaves_the_old_feeds_whole() {
     let before = room.read("feeds/rss.xml");
     room.article("long", "A long piece", "2026-06-01T08:00:00Z", &"Many words make a long piece. ".repeat(4000));
     let program = env!("CARGO_BIN_EXE_pressrun");
-    let output = Command::new("sh").current_dir(room.path(".")).arg("-c").arg(format!("trap '' XFSZ; ulimit -f 60; exec '{program}' build")).output().unwrap();
+    let output = Command::new("sh")
+        .current_dir(room.path("."))
+        .arg("-c")
+        .arg(format!("trap '' XFSZ; ulimit -f 60; exec '{program}' build"))
+        .output()
+        .unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{err}");
     assert!(err.contains("feeds") && err.contains("to do:") && !err.contains("panicked"), "{err}");

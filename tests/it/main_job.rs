@@ -49,7 +49,10 @@ fn the_committed_feeds_are_what_the_sample_builds() {
     let (committed, built) = (files(&top), files(&room.path("feeds")));
     assert_eq!(committed.keys().collect::<Vec<_>>(), built.keys().collect::<Vec<_>>());
     for (name, bytes) in &committed {
-        assert!(built[name] == *bytes, "feeds/{name} is not what the sample builds: run `cargo run -- build` and commit it");
+        assert!(
+            built[name] == *bytes,
+            "feeds/{name} is not what the sample builds: run `cargo run -- build` and commit it"
+        );
     }
     assert!(committed.len() > 20);
 }
@@ -63,7 +66,11 @@ fn a_new_article_is_mailed_once_to_everybody_and_an_old_one_never_again() {
 
     // A late, back-dated piece is new all the same; a corrected one is not.
     room.article("late", "A late piece", "2026-01-05T08:00:00Z", "It was forgotten in a drawer.");
-    room.replace("articles/news/first.md", "date: 2026-03-01T08:00:00Z", "date: 2026-03-01T08:00:00Z\nupdated: 2026-03-02T08:00:00Z");
+    room.replace(
+        "articles/news/first.md",
+        "date: 2026-03-01T08:00:00Z",
+        "date: 2026-03-01T08:00:00Z\nupdated: 2026-03-02T08:00:00Z",
+    );
     room.run(&["run", "--now"]).fine();
     let mails = room.outbox();
     assert_eq!(mails.len(), 3);
@@ -90,7 +97,16 @@ fn what_an_editor_approved_is_what_arrives() {
     room.replace("config.yaml", "approval: automatic", "approval: editor");
     room.run(&["run"]).fine();
     assert!(room.outbox().is_empty(), "nobody approved it");
-    room.run(&["edition", "edit", "1", "--subject", "Grüße aus der Redaktion", "--introduction", "Dear *readers*, welcome."]).fine();
+    room.run(&[
+        "edition",
+        "edit",
+        "1",
+        "--subject",
+        "Grüße aus der Redaktion",
+        "--introduction",
+        "Dear *readers*, welcome.",
+    ])
+    .fine();
     room.run(&["edition", "approve", "1"]).fine();
     let shown = room.run(&["edition", "show", "1", "--text"]).fine().out;
 
@@ -103,8 +119,16 @@ fn what_an_editor_approved_is_what_arrives() {
         let parsed = mail_parser::MessageParser::default().parse(&mail).unwrap();
         assert_eq!(parsed.subject(), Some("Grüße aus der Redaktion"));
         let text = parsed.body_text(0).unwrap();
-        assert!(text.contains("A short text") && text.contains("welcome") && !text.contains("nobody approved"), "{text}");
-        let same = |t: &str| t.lines().filter(|l| !l.contains("unsubscribe") && !l.contains("http") && !l.contains('@')).map(str::to_owned).collect::<Vec<_>>();
+        assert!(
+            text.contains("A short text") && text.contains("welcome") && !text.contains("nobody approved"),
+            "{text}"
+        );
+        let same = |t: &str| {
+            t.lines()
+                .filter(|l| !l.contains("unsubscribe") && !l.contains("http") && !l.contains('@'))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
         let shown = same(&shown);
         assert!(same(&text).iter().all(|l| shown.contains(l)), "{text}");
     }
@@ -117,7 +141,8 @@ fn an_edition_whose_bytes_changed_after_its_approval_is_refused() {
     room.run(&["run"]).fine();
     room.run(&["edition", "approve", "1"]).fine();
     let ledger = rusqlite::Connection::open(room.path("var/ledger.sqlite")).unwrap();
-    let changed = ledger.execute("UPDATE edition SET sealed = replace(sealed, 'A short text', 'A false text')", []).unwrap();
+    let changed =
+        ledger.execute("UPDATE edition SET sealed = replace(sealed, 'A short text', 'A false text')", []).unwrap();
     assert_eq!(changed, 1);
     drop(ledger);
     room.run(&["send", "news"]).failed(1, &["not what was approved"]);
@@ -152,11 +177,23 @@ fn a_piece_left_out_is_offered_again_and_one_left_out_for_good_is_not() {
         let at = shown["pieces"].as_array().unwrap().iter().position(|p| p["title"] == title).unwrap();
         (at + 1).to_string()
     };
-    room.run(&["edition", "edit", "1", "--leave-out", &number("The second piece"), "--never", &number("The third piece")]).fine();
+    room.run(&[
+        "edition",
+        "edit",
+        "1",
+        "--leave-out",
+        &number("The second piece"),
+        "--never",
+        &number("The third piece"),
+    ])
+    .fine();
     room.run(&["edition", "approve", "1"]).fine();
     room.run(&["send", "news"]).fine();
     let next = room.run(&["edition", "new", "news"]).fine().out;
-    assert!(next.contains("The second piece") && !next.contains("The third piece") && !next.contains("The first piece"), "{next}");
+    assert!(
+        next.contains("The second piece") && !next.contains("The third piece") && !next.contains("The first piece"),
+        "{next}"
+    );
 }
 
 #[test]
@@ -204,7 +241,10 @@ fn files(top: &std::path::Path) -> std::collections::BTreeMap<String, Vec<u8>> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                found.insert(path.strip_prefix(top).unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap());
+                found.insert(
+                    path.strip_prefix(top).unwrap().to_str().unwrap().to_owned(),
+                    std::fs::read(&path).unwrap(),
+                );
             }
         }
     }

@@ -163,12 +163,14 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn schedule(&mut self, path: &str, cron: &str, time_zone: Tz) -> Option<Schedule> {
-        let schedule = Schedule::new(cron, time_zone);
-        if let Err(error) = &schedule {
-            let help = "five fields: minute, hour, day, month, weekday; \"0 7 * * FRI\" is Fridays at 7";
-            self.wrong(path, &format!("`{}` is not a schedule: {error}", line_of(cron)), help);
+        const HELP: &str = "five fields: minute, hour, day, month, weekday; \"0 7 * * FRI\" is Fridays at 7";
+        match Schedule::new(cron, time_zone) {
+            Ok(schedule) => Some(schedule),
+            Err(error) => {
+                self.wrong(path, &format!("`{}` is not a schedule: {error}", line_of(cron)), HELP);
+                None
+            }
         }
-        schedule.ok()
     }
 }
 

@@ -29,8 +29,9 @@ impl Source {
             line: number(line_number),
             column: if line_number == 0 { 0 } else { number(line[..start].chars().count() + 1) },
         };
-        let problem = Problem::at(place, number(span), line, what);
-        Problem { help, ..problem }
+        let mut problem = Problem::at(place, number(span), line, what);
+        problem.help = help;
+        problem
     }
 
     /// A problem with the whole file.
@@ -61,18 +62,21 @@ pub(super) fn unreadable(source: &Source, error: &TemplateError) -> Problem {
                 Some(close),
             )
         }
-        TemplateErrorReason::InvalidSyntax(_) => {
-            let unclosed = unclosed_block(&source.text);
-            let what = match &unclosed {
-                Some((name, line)) => format!("`{{{{#{name}}}}}` of line {line} is never closed"),
-                None => "this is no Handlebars".to_owned(),
-            };
-            let help = match unclosed {
-                Some((name, _)) => format!("close it with `{{{{/{name}}}}}`"),
-                None => "look for a brace too few or too many, or a quotation mark that is open".to_owned(),
-            };
-            (what, help, None)
-        }
+        TemplateErrorReason::InvalidSyntax(_) => match unmatched_block(&source.text) {
+            Some(Unmatched::Open(name, line, column)) => {
+                let (what, help) =
+                    (format!("`{{{{#{name}}}}}` is never closed"), format!("close it with `{{{{/{name}}}}}`"));
+                return source.problem(Some((line, column)), Some(&name), what, Some(help));
+            }
+            Some(Unmatched::Close(name)) => {
+                (format!("`{{{{/{name}}}}}` closes nothing"), "take it out, or open a block before it".to_owned(), None)
+            }
+            None => (
+                "this cannot be read as Handlebars".to_owned(),
+                "look for a brace too few or too many, or a quotation mark that is open".to_owned(),
+                None,
+            ),
+        },
         other => (other.to_string(), "docs/TEMPLATES.md shows how templates are written".to_owned(), None),
     };
     source.problem(at, name.as_deref(), what, Some(help))
@@ -83,21 +87,102 @@ fn bare(name: &str) -> String {
     name.split('"').nth(1).unwrap_or(name).to_owned()
 }
 
-/// The last block that is opened and not closed, with its line.
-fn unclosed_block(text: &str) -> Option<(String, usize)> {
-    let mut open: Vec<(String, usize)> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        for tag in line.split("{{").skip(1) {
-            let tag = tag.trim_start_matches('~').split("}}").next().unwrap_or_default();
-            let name = |t: &str| t.split_whitespace().next().unwrap_or_default().trim_matches('~').to_owned();
-            if let Some(block) = tag.strip_prefix('#') {
-                open.push((name(block), index + 1));
-            } else if tag.starts_with('/') {
-                open.pop();
-            }
+/// A block without its other end.
+enum Unmatched {
+    /// Name, line from 1, column from 0.
+    Open(String, usize, usize),
+    /// Name.
+    Close(String),
+}
+
+/// The first end of a block that nothing has opened, or the last block that nothing closes.
+fn unmatched_block(text: &str) -> Option<Unmatched> {
+    let mut open = Vec::new();
+    for tag in tags(text) {
+        if let Some(block) = tag.inner.strip_prefix('#') {
+            let name = block.trim_start_matches(['>', '*']).split_whitespace().next().unwrap_or_default();
+            open.push(Unmatched::Open(name.to_owned(), tag.line, tag.column));
+        } else if let Some(name) = tag.inner.strip_prefix('/')
+            && open.pop().is_none()
+        {
+            return Some(Unmatched::Close(name.trim().to_owned()));
         }
     }
     open.pop()
+}
+
+/// One `{{…}}`.
+struct Mustache<'a> {
+    /// What stands between the braces, without `~`.
+    inner: &'a str,
+    /// Of the braces, from 1.
+    line: usize,
+    /// Of the braces, in characters from 0.
+    column: usize,
+}
+
+fn tags(text: &str) -> impl Iterator<Item = Mustache<'_>> {
+    text.lines().enumerate().flat_map(|(index, line)| {
+        line.match_indices("{{").filter_map(move |(at, _)| {
+            let inner = line[at + 2..].split("}}").next()?.trim_matches('~').trim();
+            Some(Mustache { inner, line: index + 1, column: line[..at].chars().count() })
+        })
+    })
+}
+
+/// Parts of a template that include each other in a circle: handlebars would follow it until the stack is full. A name that
+/// is made while rendering could close a circle too, and so could another file.
+pub(super) fn circles(source: &Source) -> Vec<Problem> {
+    let bare = |name: &str| name.split_whitespace().next().unwrap_or_default().trim_matches(['"', '\'']).to_owned();
+    let mut problems = Vec::new();
+    let mut inside: Vec<Option<String>> = Vec::new();
+    let mut includes: Vec<(String, String, usize, usize)> = Vec::new();
+    for tag in tags(&source.text) {
+        let block = tag.inner.strip_prefix('#');
+        if let Some(block) = block {
+            inside.push(block.trim_start().strip_prefix("*inline").map(&bare));
+        } else if tag.inner.starts_with('/') {
+            inside.pop();
+        }
+        let Some(included) = block.unwrap_or(tag.inner).strip_prefix('>') else { continue };
+        let name = bare(included);
+        let at = Some((tag.line, tag.column));
+        if name.starts_with('(') {
+            let help = "write the name of the part itself".to_owned();
+            problems.push(source.problem(
+                at,
+                Some(&name),
+                "the name of a part is made up while rendering".into(),
+                Some(help),
+            ));
+        } else if ["subject", "preheader", "body.html.hbs", "body.txt.hbs"].contains(&name.as_str()) {
+            let help = "a template is one file; parts of it can be named with `{{#*inline \"name\"}}`".to_owned();
+            problems.push(source.problem(
+                at,
+                Some(&name),
+                format!("the template includes the file `{name}`"),
+                Some(help),
+            ));
+        } else if let Some(outer) = inside.iter().rev().flatten().next() {
+            includes.push((outer.clone(), name, tag.line, tag.column));
+        }
+    }
+    for (outer, name, line, column) in &includes {
+        let mut reached = vec![name];
+        let mut next = 0;
+        while let Some(part) = reached.get(next).copied() {
+            let more = includes.iter().filter(|(from, ..)| from == part).map(|(_, to, ..)| to);
+            let more: Vec<_> = more.filter(|to| !reached.contains(to)).collect();
+            reached.extend(more);
+            next += 1;
+        }
+        if reached.contains(&outer) {
+            let what = format!("the part `{outer}` includes itself by way of `{name}`");
+            let help = "take one of the `{{> …}}` out".to_owned();
+            problems.push(source.problem(Some((*line, *column)), Some(name), what, Some(help)));
+        }
+    }
+    problems
 }
 
 /// A template that asks for what is not there.
@@ -118,32 +203,38 @@ pub(super) fn unfillable(source: &Source, error: &RenderError, known: &Value) ->
             format!("unknown partial `{name}`"),
             "a template is one file; parts of it can be named with `{{#*inline \"name\"}}`".to_owned(),
         ),
-        RenderErrorReason::CannotIncludeSelf => {
-            (None, "the template includes itself".to_owned(), "take the `{{> …}}` out".to_owned())
-        }
+        RenderErrorReason::ParamNotFoundForIndex(helper, _) => (
+            Some((*helper).to_owned()),
+            format!("`{helper}` lacks the name it is about"),
+            format!("write it: `{helper} digest.title`"),
+        ),
         other => (None, other.to_string(), list),
     };
     source.problem(at, name.as_deref(), what, Some(help))
 }
 
-/// The known name that a person most likely meant.
+/// The known name that a person most likely meant. After `digest.` only what a digest has is known.
 fn suggestion(path: &str, known: &Value) -> Option<String> {
-    fn names(value: &Value, found: &mut Vec<String>) {
+    fn names<'a>(parent: &'a str, value: &'a Value, found: &mut Vec<(&'a str, &'a str)>) {
         match value {
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    found.push(name.clone());
-                    names(value, found);
-                }
-            }
-            Value::Array(values) => values.iter().for_each(|v| names(v, found)),
+            Value::Object(fields) => fields.iter().for_each(|(name, value)| {
+                found.push((parent, name));
+                names(name, value, found);
+            }),
+            Value::Array(values) => values.iter().for_each(|value| names(parent, value, found)),
             _ => {}
         }
     }
-    let mut candidates = Vec::new();
-    names(known, &mut candidates);
-    let last = path.rsplit(['.', '/']).next()?;
-    let (distance, name) = candidates.into_iter().map(|name| (strsim::damerau_levenshtein(last, &name), name)).min()?;
+    let mut found = Vec::new();
+    names("", known, &mut found);
+    let mut parts = path.rsplit(['.', '/']);
+    let last = parts.next()?;
+    let parent = parts.next().filter(|parent| !parent.is_empty());
+    let (distance, name) = found
+        .into_iter()
+        .filter(|(of, name)| *name != last && parent.is_none_or(|parent| parent == *of))
+        .map(|(_, name)| (strsim::damerau_levenshtein(last, name), name))
+        .min()?;
     (distance <= last.chars().count().div_ceil(3)).then(|| format!("{}{name}", &path[..path.len() - last.len()]))
 }
 
