@@ -1,10 +1,10 @@
 //! From as written to as meant: defaults, references, and everything that only the meaning shows to be wrong.
 
-/// `digests:` as meant.
+// `digests:` as meant.
 mod digests;
-/// `transport:` and `smtp:` as meant.
+// `transport:` and `smtp:` as meant.
 mod relays;
-/// Checks of single values.
+// Checks of single values.
 mod values;
 
 use chrono_tz::Tz;
