@@ -1,6 +1,6 @@
 //! Where mails go.
 //!
-//! A [`Transport`] opens [`Line`]s; a line carries one mail after the other. The engine (`press`) opens as many lines as
+//! A `Transport` opens `Line`s; a line carries one mail after the other. The engine (`press`) opens as many lines as
 //! the options allow and never knows which transport it is.
 
 // One `.eml` a mail, in a folder.
