@@ -90,6 +90,14 @@ impl Line {
         }
     }
 
+    /// Whether the envelope of the next mail can go with the end of the one before (RFC 2920).
+    pub fn pipelines(&self) -> bool {
+        match self {
+            Line::Smtp(connection) => connection.pipelines(),
+            Line::Directory(_) => false,
+        }
+    }
+
     /// Says goodbye.
     pub async fn close(self) {
         if let Line::Smtp(connection) = self {

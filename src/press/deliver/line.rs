@@ -18,8 +18,8 @@ use crate::digest::EditionId;
 use crate::mail::Mail;
 use crate::transport::{Line, OpenError, Sent, Transport};
 
-/// Deliveries *in flight* on one line: what a kill makes uncertain, at most. They are begun, and settled, together, so that
-/// one durable step serves so many mails.
+/// Deliveries *in flight* on one line that pipelines: what a kill makes uncertain, at most. They are begun, and settled,
+/// together, so that one durable step serves so many mails. Other lines wait for each reply anyway: one of theirs is enough.
 pub const IN_FLIGHT: usize = 2;
 /// Tries to open a line, before it is given up.
 pub const OPEN_TRIES: u32 = 5;
@@ -72,11 +72,13 @@ where
                     let Some(taken) = self.take(&mut line, &mut ended).await else { break };
                     ready.push_back(taken);
                 }
-                self.top_up(&mut ready, &mut ended);
-                begun = self.turn(&mut ended, std::mem::take(&mut ready)).await;
+                let most = in_flight(line.as_ref());
+                self.top_up(&mut ready, most, &mut ended);
+                let begin = ready.drain(..most.min(ready.len())).collect();
+                begun = self.turn(&mut ended, begin).await;
                 continue;
             };
-            self.top_up(&mut ready, &mut ended);
+            self.top_up(&mut ready, in_flight(line.as_ref()), &mut ended);
             if !self.open(&mut line, &current).await {
                 begun.push_front(current);
                 break;
@@ -99,8 +101,8 @@ where
         self.turn(&mut ended, VecDeque::new()).await;
     }
 
-    fn top_up(&self, ready: &mut VecDeque<Ready>, ended: &mut Vec<Settlement>) {
-        while ready.len() < IN_FLIGHT
+    fn top_up(&self, ready: &mut VecDeque<Ready>, most: usize, ended: &mut Vec<Settlement>) {
+        while ready.len() < most
             && let Some(taken) = self.take_now(ended)
         {
             ready.push_back(taken);
@@ -263,6 +265,11 @@ where
             () = self.course.halt.wait() => {}
         }
     }
+}
+
+/// How many deliveries may be *in flight* on a line; before it is open, nobody knows whether it pipelines.
+fn in_flight(line: Option<&Open>) -> usize {
+    if line.is_some_and(|open| open.line.pipelines()) { IN_FLIGHT } else { 1 }
 }
 
 /// A number from 0 to 1, by chance.
