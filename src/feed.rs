@@ -6,6 +6,8 @@ pub mod archive;
 pub mod atom;
 /// JSON Feed 1.1.
 pub mod json;
+/// What a built file is to HTTP: its media type, how long it may be kept, when it is published.
+pub mod media;
 /// OPML 2.0: the list of all feeds.
 pub mod opml;
 /// The pages for people.
