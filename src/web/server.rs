@@ -159,7 +159,6 @@ async fn converse(place: Place, state: Arc<State>, socket: TcpStream, peer: Sock
     let answering = Answering { shared: place.shared.clone(), state: state.clone(), peer };
     let mut connection = hyper::server::conn::http1::Builder::new()
         .max_buf_size(place.shared.limits.request_head)
-        .pipeline_flush(true)
         .serve_connection(io, answering);
     let mut finishing = false;
     let dropped = std::future::poll_fn(|cx| {
