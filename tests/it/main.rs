@@ -5,5 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod house;
+mod publish;
 mod serve;
 mod wire;
