@@ -6,6 +6,7 @@ use md5::{Digest as _, Md5};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use url::Url;
 
 use super::folder::{self, Folder};
@@ -17,6 +18,9 @@ use crate::feed::media::{self, Sort};
 
 /// So many objects are on their way at a time.
 const AT_A_TIME: usize = 24;
+
+/// [`Publication::settle`] where nothing but our own server stands in between: it looks at a file once a second.
+pub const SETTLE: Duration = Duration::from_millis(1_500);
 
 /// So many objects are asked to be removed at a time.
 const REMOVALS: usize = 1_000;
@@ -38,6 +42,9 @@ pub struct Publication<'a> {
     pub hubs: &'a [Url],
     /// How hubs are told.
     pub patience: Patience,
+    /// For how long servers and caches in between may still give out the old feed. Hubs fetch at once, and one that finds
+    /// the old feed tells its subscribers nothing: so they are told after this.
+    pub settle: Duration,
     /// Remove what we once put there and no longer have.
     pub delete: bool,
 }
@@ -202,6 +209,9 @@ impl Publication<'_> {
         let pending = std::mem::take(&mut manifest.untold);
         if pending.is_empty() {
             return;
+        }
+        if !report.sent.is_empty() {
+            tokio::time::sleep(self.settle).await;
         }
         let messenger = match Messenger::new(self.patience) {
             Ok(messenger) => messenger,

@@ -6,5 +6,7 @@
 
 mod house;
 mod publish;
+mod readers_over_http;
 mod serve;
+mod websub;
 mod wire;

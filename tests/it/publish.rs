@@ -10,6 +10,7 @@ use pressrun::publish::websub::Patience;
 use pressrun::publish::{PublishError, Target};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use stores::{Flaky, Moto};
 use url::Url;
 
@@ -46,6 +47,7 @@ impl Desk {
             record,
             hubs: &[],
             patience: Patience::default(),
+            settle: Duration::ZERO,
             delete: self.delete,
         }
     }

@@ -111,19 +111,25 @@ impl Served {
 
     /// Serves as these options say.
     pub(crate) fn with(options: web::Options) -> Served {
-        Served::beside(options, axum::Router::new())
+        Served::at(|_| options, axum::Router::new())
     }
 
     /// The same with pages beside the feeds.
     pub(crate) fn beside(options: web::Options, pages: axum::Router) -> Served {
+        Served::at(|_| options, pages)
+    }
+
+    /// The same with options that depend on the address.
+    pub(crate) fn at(options: impl FnOnce(SocketAddr) -> web::Options + Send + 'static, pages: axum::Router) -> Served {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = web::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-                tell.send(listener.local_addr().unwrap()).unwrap();
-                web::serve(listener, options, pages, async {
+                let at = listener.local_addr().unwrap();
+                tell.send(at).unwrap();
+                web::serve(listener, options(at), pages, async {
                     let _ = stopped.await;
                 })
                 .await;
