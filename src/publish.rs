@@ -17,6 +17,7 @@ pub mod websub;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Where a publication goes.
 #[derive(Debug)]
@@ -27,6 +28,50 @@ pub enum Target {
     Bucket(bucket::Bucket),
     /// Nowhere: the built folder is served as it lies, and only the hubs are told.
     InPlace,
+}
+
+/// Where a publication goes, as it is written: `directory:www/feeds`, `s3://bucket/prefix`, or `in-place`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// Another folder.
+    Folder(PathBuf),
+    /// A bucket, and what object names in it begin with.
+    Bucket {
+        /// The bucket's name.
+        bucket: String,
+        /// Without slashes at the ends; may be empty.
+        prefix: String,
+    },
+    /// The built folder is served as it lies.
+    InPlace,
+}
+
+/// What an address may be, for whoever wrote another one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a target is directory:FOLDER, s3://BUCKET/PREFIX, or in-place")]
+pub struct NotAnAddress;
+
+impl FromStr for Address {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Address, NotAnAddress> {
+        if text == "in-place" {
+            Ok(Address::InPlace)
+        } else if let Some(folder) = text.strip_prefix("directory:").filter(|folder| !folder.is_empty()) {
+            Ok(Address::Folder(folder.into()))
+        } else if let Some(rest) = text.strip_prefix("s3://") {
+            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            let prefix = prefix.trim_matches('/');
+            // The characters of bucket names; a name with others is a slip that the store would answer obscurely.
+            let sound = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | '_');
+            if bucket.is_empty() || !bucket.chars().all(sound) || prefix.split('/').any(|name| name.starts_with('.')) {
+                return Err(NotAnAddress);
+            }
+            Ok(Address::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+        } else {
+            Err(NotAnAddress)
+        }
+    }
 }
 
 /// Why a publication stopped. What had arrived by then is recorded; to publish again sends the rest.
@@ -54,5 +99,32 @@ impl PublishError {
     fn file(path: &Path) -> impl FnOnce(io::Error) -> PublishError {
         let path = path.to_owned();
         move |source| PublishError::File { path, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_folder_a_bucket_or_here() {
+        let bucket =
+            |bucket: &str, prefix: &str| Address::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
+        for (text, wanted) in [
+            ("directory:../www", Ok(Address::Folder("../www".into()))),
+            ("s3://advocate", Ok(bucket("advocate", ""))),
+            ("s3://advocate/", Ok(bucket("advocate", ""))),
+            ("s3://the-advocate.2/a/feeds/", Ok(bucket("the-advocate.2", "a/feeds"))),
+            ("in-place", Ok(Address::InPlace)),
+            ("directory:", Err(NotAnAddress)),
+            ("s3://", Err(NotAnAddress)),
+            ("s3:///feeds", Err(NotAnAddress)),
+            ("s3://Advocate", Err(NotAnAddress)),
+            ("s3://advocate/../x", Err(NotAnAddress)),
+            ("www", Err(NotAnAddress)),
+            ("", Err(NotAnAddress)),
+        ] {
+            assert_eq!(text.parse(), wanted, "{text}");
+        }
     }
 }
