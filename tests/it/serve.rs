@@ -498,7 +498,7 @@ fn stopping_does_not_wait_for_ever() {
     build(folder.path(), 8);
     write(folder.path(), "large.xml", &"<x/>".repeat(4 << 20));
     let mut options = impatient(folder.path());
-    options.limits.stalled = Duration::from_secs(60);
+    options.limits.stalled = Duration::from_mins(1);
     let mut served = Served::with(options);
     let mut stalled = served.connect();
     stalled.write_all(b"GET /feeds/large.xml HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();

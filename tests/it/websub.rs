@@ -120,7 +120,7 @@ async fn hub(State(state): State<Shared>, form: Bytes) -> impl IntoResponse {
             };
             if let Some((status, after)) = mood {
                 let mut headers = HeaderMap::new();
-                after.into_iter().for_each(|after| drop(headers.insert(header::RETRY_AFTER, after.parse().unwrap())));
+                headers.extend(after.map(|after| (header::RETRY_AFTER, after.parse().unwrap())));
                 return (StatusCode::from_u16(status).unwrap(), headers);
             }
             for callback in callbacks {

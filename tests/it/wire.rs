@@ -59,11 +59,11 @@ fn rss(articles: &[(usize, &String)], prev: Option<usize>) -> String {
     let mut items = String::new();
     for (n, title) in articles {
         let text = format!("The text of article {n}, <em>as it stands</em>. ").repeat(20);
-        write!(
+        writeln!(
             items,
             "<item><title>{title}</title><link>https://acero-advocate.example/{n}</link><guid isPermaLink=\"false\">\
              tag:acero-advocate.example,2026:{n}</guid><pubDate>Sun, {n:02} Nov 2026 09:00:00 +0000</pubDate>\
-             <description><![CDATA[{text}]]></description></item>\n"
+             <description><![CDATA[{text}]]></description></item>"
         )
         .unwrap();
     }
@@ -81,10 +81,10 @@ fn atom(articles: &[(usize, &String)], prev: Option<usize>) -> String {
     let mut entries = String::new();
     for (n, title) in articles {
         let text = format!("The text of article {n}. ").repeat(40);
-        write!(
+        writeln!(
             entries,
             "<entry><id>tag:acero-advocate.example,2026:{n}</id><title>{title}</title><updated>2026-11-{n:02}T09:00:00Z\
-             </updated><link href=\"https://acero-advocate.example/{n}\"/><content type=\"html\">{text}</content></entry>\n"
+             </updated><link href=\"https://acero-advocate.example/{n}\"/><content type=\"html\">{text}</content></entry>"
         )
         .unwrap();
     }
