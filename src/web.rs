@@ -88,6 +88,9 @@ impl Default for Limits {
     }
 }
 
+/// Open files that are no connections: what is being read, the log, the runtime's own.
+const OTHER_FILES: usize = 128;
+
 /// A socket to serve on. Raises the process's limit of open files as far as the system lets it, because every
 /// connection is one.
 pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -98,7 +101,11 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop` is ready, and then lets requests under way end. `beside` answers what is neither a feed nor one
 /// of our own two routes; its handlers find the peer's address as [`axum::extract::ConnectInfo`].
 pub async fn serve(listener: TcpListener, options: Options, beside: Router, stop: impl Future<Output = ()>) {
-    let Options { feeds, public, hubs, memory, limits } = options;
+    let Options { feeds, public, hubs, memory, mut limits } = options;
+    if let Some(files) = open_files() {
+        // Who finds no descriptor left waits at the door, and idle connections would not make room for him.
+        limits.connections = limits.connections.min(files.saturating_sub(OTHER_FILES).max(1));
+    }
     let feeds = Feeds::new(feeds, public, hubs, memory);
     let counts = Counts::new();
     let text = counts.handle();
@@ -120,6 +127,7 @@ async fn metrics(State(text): State<Arc<count::Text>>, headers: HeaderMap) -> Re
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.render()).into_response()
 }
 
+/// Raises the limit of open files to what the system allows.
 #[cfg(unix)]
 fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -133,5 +141,17 @@ fn raise_open_files() {
     }
 }
 
+/// How many files may be open; `None`: as many as one likes.
+#[cfg(unix)]
+fn open_files() -> Option<usize> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.and_then(|files| usize::try_from(files).ok())
+}
+
 #[cfg(not(unix))]
 fn raise_open_files() {}
+
+#[cfg(not(unix))]
+fn open_files() -> Option<usize> {
+    None
+}
