@@ -1,8 +1,116 @@
 //! One file a command. The only module that knows the configuration and the stores.
 
+mod build;
+mod check;
+mod context;
+mod edition;
+mod dkim;
+mod failures;
+mod keys;
+mod ledger;
+mod mailing;
+mod material;
+mod output;
+mod preview;
+mod progress;
+mod publish;
+mod run;
+mod send;
+mod serve;
+mod subscribers;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs the command of this process.
-pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+use crate::error::Failure;
+
+/// From a folder of articles to feeds and a delivered digest.
+#[derive(Debug, Parser)]
+#[command(name = "pressrun", version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
 }
+
+/// What every command understands.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// The configuration; its folder is the newsroom's
+    #[arg(long, global = true, value_name = "FILE", default_value = "config.yaml", env = "PRESSRUN_CONFIG")]
+    config: PathBuf,
+    /// Send elsewhere than the configuration says: directory:FOLDER, smtp://HOST:PORT, smtps://HOST:PORT
+    #[arg(long, global = true, value_name = "ADDRESS", env = "PRESSRUN_TRANSPORT")]
+    transport: Option<String>,
+    /// Print JSON, one object a line, for machines
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print nothing but problems
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build the feeds; seal and send every digest that is due (for cron and timers)
+    Run(run::Arguments),
+    /// Build the feeds
+    Build(build::Arguments),
+    /// List every problem in the configuration, the articles and the templates
+    Check(check::Arguments),
+    /// See what the next edition of a digest would look like
+    Preview(preview::Arguments),
+    /// List, show, make, edit, approve or withdraw editions
+    Edition(edition::Arguments),
+    /// Send a digest's approved editions, or a test of the next one
+    Send(send::Arguments),
+    /// Import, list, add, remove or export subscribers
+    Subscribers(subscribers::Arguments),
+    /// Who got what, when, and what the server said
+    Ledger(ledger::Arguments),
+    /// Serve the feeds over HTTP
+    Serve(serve::Arguments),
+    /// Send what has changed in the feeds to folders and buckets, and tell the hubs
+    Publish(publish::Arguments),
+    /// Keys that mails are signed with
+    Dkim(dkim::Arguments),
+}
+
+/// Runs the command of this process; answers its exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log();
+    let common = &arguments.common;
+    let done = match arguments.command {
+        Command::Run(a) => run::run(common, &a),
+        Command::Build(a) => build::run(common, &a),
+        Command::Check(a) => check::run(common, &a),
+        Command::Preview(a) => preview::run(common, &a),
+        Command::Edition(a) => edition::run(common, a),
+        Command::Send(a) => send::run(common, &a),
+        Command::Subscribers(a) => subscribers::run(common, a),
+        Command::Ledger(a) => ledger::run(common, a),
+        Command::Serve(a) => serve::run(common, &a),
+        Command::Publish(a) => publish::run(common, &a),
+        Command::Dkim(a) => dkim::run(common, &a),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::failure(common, &failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}
+
+/// The log goes to standard error, warnings and worse, unless `PRESSRUN_LOG` says otherwise.
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("PRESSRUN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// What a command answers.
+pub(crate) type Done = Result<(), Failure>;

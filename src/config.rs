@@ -1,16 +1,29 @@
-//! The configuration as written ([`file`]), and as meant ([`Settings`]).
+//! The configuration as written ([`config::file`]), and as meant ([`config::Settings`]).
 
+/// Times as people write them.
+pub mod duration;
 /// As written: serde types of `config.yaml`; unknown keys are refused.
 pub mod file;
+/// From as written to as meant.
+mod meant;
+/// `transport:` as written.
+pub mod relay;
 /// Passwords and keys, from the environment or a file; never from the configuration itself.
 pub mod secret;
+#[cfg(test)]
+mod tests;
 
-use std::path::PathBuf;
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 use crate::digest::Digest;
-use crate::newsroom::{Masthead, Section};
-use crate::{feed, press, transport};
+use crate::error::{Failure, Kind};
+use crate::newsroom::yaml::{self, Source};
+use crate::newsroom::{Masthead, Problem, Section};
+use crate::{feed, press, publish, source, transport};
 
 /// The configuration as meant: every path absolute, every default filled in, every reference checked.
 #[derive(Debug, Clone)]
@@ -19,10 +32,14 @@ pub struct Settings {
     pub root: PathBuf,
     /// The newsroom's own data.
     pub masthead: Masthead,
+    /// Where dates without an offset are meant.
+    pub time_zone: chrono_tz::Tz,
     /// In order.
     pub sections: Vec<Section>,
     /// The folder of articles.
     pub articles: PathBuf,
+    /// The folder of articles as it is written.
+    pub articles_name: String,
     /// The folder that feeds are built into.
     pub feeds: PathBuf,
     /// How feeds are made.
@@ -41,6 +58,32 @@ pub struct Settings {
     pub press: press::Options,
     /// What readers' links point to.
     pub public: Public,
+    /// Where the feeds are published to, in order.
+    pub publish: Vec<PublishSettings>,
+    /// How the feeds are served.
+    pub serve: ServeSettings,
+}
+
+/// A target of publishing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishSettings {
+    /// As it is written; its name on the command line.
+    pub to: String,
+    /// What that means.
+    pub address: publish::Address,
+    /// A bucket's store, if it is not Amazon's.
+    pub endpoint: Option<Url>,
+    /// A bucket's region; `AWS_REGION` if `None`.
+    pub region: Option<String>,
+    /// How long caches in between may still give out the old feed.
+    pub settle: Duration,
+}
+
+/// How the feeds are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// Where to listen.
+    pub bind: SocketAddr,
 }
 
 /// A CSV that `run` syncs into the ledger.
@@ -66,6 +109,9 @@ pub enum TransportSettings {
     Directory(PathBuf),
     /// Relays.
     Smtp(transport::smtp::Options),
+    /// Relays that cannot be used as things are, for instance without their password. All that sends no mail works; who
+    /// wants to send tells this.
+    Unusable(Failure),
 }
 
 /// What readers' links point to.
@@ -78,4 +124,96 @@ pub struct Public {
     pub unsubscribe_mailbox: crate::subscriber::Address,
     /// The envelope sender of digests.
     pub return_path: crate::subscriber::Address,
+}
+
+/// What goes before the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Instead of `transport:`; the flag `--transport`.
+    pub transport: Option<String>,
+    /// The relay's password; the environment's [`secret::SMTP_PASSWORD`].
+    pub smtp_password: Option<SecretString>,
+}
+
+impl Overrides {
+    /// What the environment says: the relay's password.
+    pub fn from_environment() -> Overrides {
+        let password = std::env::var(secret::SMTP_PASSWORD).ok().filter(|password| !password.is_empty());
+        Overrides { transport: None, smtp_password: password.map(SecretString::from) }
+    }
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug)]
+pub enum Refused {
+    /// It cannot be read at all.
+    Failure(Failure),
+    /// It was read; all that is wrong with it, in the order of lines.
+    Problems(Vec<Problem>),
+}
+
+impl Settings {
+    /// Reads and checks a configuration. `path` is its file, or the folder with a `config.yaml` in it.
+    ///
+    /// # Errors
+    /// [`Refused`], with all problems at once.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Settings, Refused> {
+        let path = if path.is_dir() { path.join("config.yaml") } else { path.to_owned() };
+        let name =
+            path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+        let failed = |what: String, cause: String, hint: &str| {
+            Refused::Failure(Failure::new(Kind::Configuration, what).because(cause).hint(hint))
+        };
+        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => failed(
+                format!("there is no configuration: {} is missing", path.display()),
+                error.to_string(),
+                "Run this in the folder of a newsroom, or name its configuration with `--config FILE`.",
+            ),
+            _ => failed(
+                format!("the configuration, {}, cannot be read", path.display()),
+                error.to_string(),
+                "Check that you may read it.",
+            ),
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            failed(
+                format!("the configuration, {}, is not UTF-8 text", path.display()),
+                error.to_string(),
+                "Save it as UTF-8.",
+            )
+        })?;
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let root = path.parent().map(Path::to_owned).unwrap_or_default();
+        Settings::parse(&text, &name, &root, overrides).map_err(Refused::Problems)
+    }
+
+    /// Checks a configuration's text. `file` stands in problems; paths begin at `root`.
+    ///
+    /// # Errors
+    /// All problems, in the order of lines.
+    pub fn parse(text: &str, file: &str, root: &Path, overrides: &Overrides) -> Result<Settings, Vec<Problem>> {
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        let source = Source { text, file, first_line: 1 };
+        let document = yaml::parse::<file::ConfigFile>(source, &[]);
+        let mut problems = document.problems;
+        let Some(written) = document.value else { return Err(problems) };
+        let settings = meant::settings(written, &document.unusable, source, root, overrides, &mut problems);
+        if problems.is_empty() {
+            return Ok(settings);
+        }
+        problems.sort_by(|a, b| a.place.cmp(&b.place));
+        Err(problems)
+    }
+
+    /// What reading articles needs to know.
+    pub fn source(&self) -> source::Options {
+        source::Options {
+            folder: self.articles.clone(),
+            name: self.articles_name.clone(),
+            masthead: self.masthead.clone(),
+            sections: self.sections.clone(),
+            time_zone: self.time_zone,
+        }
+    }
 }

@@ -10,6 +10,8 @@
 //!    └──── an operator, or policy, says ─── Uncertain
 //! ```
 
+/// Everything about somebody.
+pub mod history;
 /// The ledger's contract.
 pub mod ledger;
 /// How long to wait before the next try.
@@ -120,8 +122,87 @@ pub enum Outcome {
     Expired,
     /// It may have gone out and may have not.
     Uncertain,
-    /// Nothing was said about this mail (the connection failed before its turn): waiting again at once.
+    /// Nothing was said about this mail (the connection failed before its turn): waiting again at once. No try is counted.
     Untried,
+    /// It was not its turn (its domain wants to be left alone): again at this moment. No try is counted or recorded.
+    Postponed(DateTime<Utc>),
+}
+
+/// [`Outcome`] as an attempt records it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttemptOutcome {
+    /// See [`Outcome::Accepted`].
+    Accepted,
+    /// See [`Outcome::Deferred`].
+    Deferred,
+    /// See [`Outcome::Rejected`].
+    Rejected,
+    /// See [`Outcome::Expired`].
+    Expired,
+    /// See [`Outcome::Uncertain`].
+    Uncertain,
+    /// See [`Outcome::Untried`].
+    Untried,
+}
+
+impl AttemptOutcome {
+    /// What an outcome is recorded as; `None` where there was no attempt.
+    pub fn of(outcome: &Outcome) -> Option<Self> {
+        Some(match outcome {
+            Outcome::Accepted => AttemptOutcome::Accepted,
+            Outcome::Deferred(_) => AttemptOutcome::Deferred,
+            Outcome::Rejected => AttemptOutcome::Rejected,
+            Outcome::Expired => AttemptOutcome::Expired,
+            Outcome::Uncertain => AttemptOutcome::Uncertain,
+            Outcome::Untried => AttemptOutcome::Untried,
+            Outcome::Postponed(_) => return None,
+        })
+    }
+
+    /// Its name in the ledger and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AttemptOutcome::Accepted => "accepted",
+            AttemptOutcome::Deferred => "deferred",
+            AttemptOutcome::Rejected => "rejected",
+            AttemptOutcome::Expired => "expired",
+            AttemptOutcome::Uncertain => "uncertain",
+            AttemptOutcome::Untried => "untried",
+        }
+    }
+}
+
+/// One attempt, as the ledger keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// When it was marked *in flight*; unknown where it never was.
+    pub begun: Option<DateTime<Utc>>,
+    /// When its end was known.
+    pub ended: DateTime<Utc>,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// `false` where the press had lost the delivery when it reported, so that this changed nothing.
+    pub held: bool,
+    /// What the server said, or what broke.
+    pub reply: Reply,
+}
+
+/// A delivery as people ask for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeliveryRecord {
+    /// Which.
+    pub id: DeliveryId,
+    /// To whom.
+    pub address: Address,
+    /// How it stands.
+    pub state: DeliveryState,
+    /// When its next try is due, where it waits.
+    pub due: DateTime<Utc>,
+    /// How often it became uncertain; above 0 the reader may have it twice.
+    pub doubts: u32,
+    /// Oldest first.
+    pub attempts: Vec<Attempt>,
 }
 
 /// An attempt's end, for the ledger.
@@ -135,4 +216,87 @@ pub struct Settlement {
     pub reply: Reply,
     /// When.
     pub when: DateTime<Utc>,
+}
+
+impl Reply {
+    /// Characters of [`Reply::text`], at most.
+    pub const MAX_TEXT: usize = 500;
+
+    /// A reply of `code`: the enhanced status (RFC 3463) is taken off the text's beginning where it fits the code (RFC 2034
+    /// section 4). Control characters become spaces, and what is too long is cut.
+    pub fn new(code: u16, text: &str) -> Self {
+        let (status, rest) = match text.trim_start().split_once(' ').unwrap_or((text.trim(), "")) {
+            (word, rest) if is_status(word, code) => (Some(word.to_owned()), rest),
+            _ => (None, text),
+        };
+        let clean = rest.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty());
+        let text = clean.collect::<Vec<_>>().join(" ").chars().take(Self::MAX_TEXT).collect();
+        Reply { code, status, text }
+    }
+
+    /// A line as it stands in a log: `550 5.1.1 No such user`.
+    pub fn read(line: &str) -> Self {
+        let (code, text) = line.split_at_checked(3).unwrap_or(("", line));
+        Reply::new(code.parse().unwrap_or(0), text.trim_start_matches(['-', ' ']))
+    }
+
+    /// Something that broke: no reply came.
+    pub fn none(what: &str) -> Self {
+        Reply { status: None, ..Reply::new(0, what) }
+    }
+}
+
+impl Fate {
+    /// What the ledger keeps of it.
+    pub fn reply(&self) -> Reply {
+        match self {
+            Fate::Replied(_, reply) => reply.clone(),
+            Fate::Broke(_, what) => Reply::none(what),
+        }
+    }
+}
+
+impl std::fmt::Display for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.code > 0 {
+            write!(f, "{} ", self.code)?;
+        }
+        if let Some(status) = &self.status {
+            write!(f, "{status} ")?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+/// `5.7.26` after a 550.
+fn is_status(word: &str, code: u16) -> bool {
+    let parts: Vec<&str> = word.split('.').collect();
+    let number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    parts.len() == 3 && parts.iter().all(number) && parts[0] == (code / 100).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_taken_apart() {
+        let reply = Reply::read("550-5.1.1 No\r\nsuch\tuser ");
+        assert_eq!((reply.code, reply.status.as_deref(), reply.text.as_str()), (550, Some("5.1.1"), "No such user"));
+        assert_eq!(reply.to_string(), "550 5.1.1 No such user");
+    }
+
+    #[test]
+    fn a_status_of_another_class_is_text() {
+        assert_eq!(Reply::read("450 5.1.1 odd"), Reply { code: 450, status: None, text: "5.1.1 odd".to_owned() });
+        assert_eq!(Reply::read("250 1.2.3.4 is fine").status, None);
+        assert_eq!(Reply::read("250 2.0.0").status.as_deref(), Some("2.0.0"));
+    }
+
+    #[test]
+    fn a_long_or_broken_text_is_kept_short_and_whole() {
+        assert_eq!(Reply::new(250, &"é".repeat(2000)).text.chars().count(), Reply::MAX_TEXT);
+        assert_eq!(Reply::read("").code, 0);
+        assert_eq!(Reply::read("é").text, "é");
+    }
 }

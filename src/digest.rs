@@ -6,11 +6,16 @@ pub mod edition;
 pub mod render;
 /// When a digest is due.
 pub mod schedule;
+/// What an editor approved, as one number.
+pub mod seal;
 /// Which pieces an edition carries.
 pub mod selection;
+/// A made-up digest and its pieces, to try templates on.
+pub mod specimen;
 
 pub use edition::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
-pub use schedule::Schedule;
+pub use schedule::{Schedule, ScheduleError};
+pub use selection::{Selection, select};
 
 use serde::{Deserialize, Serialize};
 

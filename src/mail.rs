@@ -2,6 +2,8 @@
 
 /// From a sealed edition and a reader to the bytes on the wire.
 pub mod compose;
+/// A domain answers for a mail.
+pub mod dkim;
 /// The one gate through which text becomes a header.
 pub mod headers;
 
@@ -16,4 +18,11 @@ pub struct Mail {
     pub to: Address,
     /// The message with CRLF line ends, not dot-stuffed.
     pub message: Vec<u8>,
+}
+
+impl Mail {
+    /// Whether the relay must offer SMTPUTF8 (RFC 6531): an address is not all ASCII.
+    pub fn needs_smtputf8(&self) -> bool {
+        !(self.to.as_str().is_ascii() && self.return_path.as_str().is_ascii())
+    }
 }

@@ -2,6 +2,16 @@
 
 /// Sends an edition's deliveries.
 pub mod deliver;
+/// One press at a time on a ledger.
+pub mod lock;
+/// Makes editions: chooses what is new, renders it, writes it to the ledger.
+pub mod seal;
+/// Ending in good order.
+pub mod stop;
+
+pub use deliver::{Job, deliver};
+pub use lock::{LockError, PressLock, lock};
+pub use stop::Stop;
 
 use crate::delivery::ledger::UncertainPolicy;
 use crate::delivery::retry;
@@ -16,7 +26,7 @@ pub struct Options {
     pub uncertain: UncertainPolicy,
     /// When to try again.
     pub retry: retry::Policy,
-    /// How long a claim holds without a sign of life.
+    /// How long a claim holds without a sign of life; longer than the longest wait for a relay's answer.
     pub lease: Duration,
     /// How long a `run` waits for deferred deliveries that become due, before it leaves them to the next `run`.
     pub linger: Duration,

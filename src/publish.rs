@@ -1,5 +1,7 @@
 //! Where feeds go: into the local folder, and from there to where the readers are.
 
+/// From a newsroom to a folder of feeds: the engine of `pressrun build`.
+pub mod build;
 /// An S3-compatible bucket.
 pub mod bucket;
 /// A folder: files replaced whole or not at all, and only when they change.

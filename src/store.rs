@@ -2,3 +2,42 @@
 
 /// One file, for one machine.
 pub mod sqlite;
+
+pub use sqlite::SqliteStore;
+
+/// What went wrong with the ledger's database; the variants are what callers tell people apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another program holds it, longer than we wait.
+    #[error("the ledger is locked by another program")]
+    Locked,
+    /// No room for what must be written. Nothing of it was written.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The file, or its folder, may not be written.
+    #[error("the ledger cannot be written: {0}")]
+    Unwritable(String),
+    /// The file is something else, or a database of another program.
+    #[error("the file is not a ledger of Pressrun")]
+    NotALedger,
+    /// A newer Pressrun has written it.
+    #[error("the ledger is of version {found}, and this program knows versions up to {known}")]
+    Newer {
+        /// The file's version.
+        found: i64,
+        /// The newest version of this program.
+        known: i64,
+    },
+    /// The file is broken, or holds what this program never writes.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+    /// The writer is gone: a fault of this program.
+    #[error("the ledger's writer has stopped")]
+    Stopped,
+    /// Somebody is to be erased, or was and must not come back, and the key that this takes was not given or is another.
+    #[error("the erased cannot be told from others without the ledger's erasure key")]
+    ErasureKey,
+    /// Anything else, in the database's words.
+    #[error("the database says: {0}")]
+    Database(String),
+}

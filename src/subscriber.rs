@@ -1,9 +1,17 @@
 //! Who asked for mail.
 
+/// What adding an entry does.
+pub mod adding;
 /// An e-mail address, parsed once.
 pub mod address;
 /// The record that somebody asked.
 pub mod consent;
+/// Knowing the erased again.
+pub mod erasure;
+/// Many spellings, one mailbox: for limits only.
+pub mod fold;
+/// All that is held about somebody.
+pub mod held;
 /// Reading and writing lists of subscribers.
 pub mod list;
 /// Subscriber × digest.
@@ -13,8 +21,12 @@ pub mod suppression;
 /// Signed links.
 pub mod token;
 
-pub use address::{Address, AddressError};
+mod unseen;
+
+pub use address::{Address, AddressError, Warning};
 pub use consent::Consent;
+pub use erasure::ErasureKey;
+pub use held::Held;
 pub use subscription::{Subscriber, SubscriberId, Subscription, SubscriptionState};
 pub use suppression::{Suppression, SuppressionReason};
 
@@ -34,10 +46,14 @@ pub struct Entry {
     pub digest: String,
     /// What the list says of it.
     pub state: SubscriptionState,
-    /// Where the consent comes from.
+    /// Since when it stands so, where the list says it.
+    pub since: Option<DateTime<Utc>>,
+    /// Where the consent comes from. Its source is empty only where the row asks for no mail: ended or suppressed.
     pub consent: Consent,
     /// The list says that this address must never be mailed.
     pub suppressed: Option<SuppressionReason>,
+    /// The operator's words, kept with a suppression; may be empty.
+    pub note: String,
 }
 
 /// What adding an [`Entry`] did.
@@ -49,9 +65,9 @@ pub enum Added {
     Confirmed,
     /// It was there already, or the ledger knows better than the list.
     Unchanged,
-    /// Its last word was no: it is left alone.
+    /// Its last word is no, in the ledger or now in the list.
     Left,
-    /// The address is suppressed: it is left alone.
+    /// The address must not be mailed, by the ledger or now by the list; or it was erased.
     Suppressed,
 }
 
@@ -73,13 +89,17 @@ pub trait Subscribers: Send + Sync + 'static {
     /// What the database said.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Adds all entries in one transaction, one answer an entry, in order. Adding again changes nothing.
-    /// Never revives a subscription that has ended and never lifts a suppression.
+    /// Adds all entries in one transaction, one answer an entry, in order, as [`adding::judge`] says. Adding again changes
+    /// nothing. Never revives a subscription that has ended, never lifts a suppression, never brings back the erased.
     fn add(
         &self,
         entries: Vec<Entry>,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Vec<Added>, Self::Error>> + Send;
+
+    /// What [`Subscribers::add`] would answer; nothing is written. Each entry is judged by the ledger as it stands, not by
+    /// the entries before it.
+    fn differences(&self, entries: Vec<Entry>) -> impl Future<Output = Result<Vec<Added>, Self::Error>> + Send;
 
     /// Ends the subscription to one digest, or to all; withdraws deliveries that have not begun. `false` where none was.
     fn end(
@@ -105,4 +125,14 @@ pub trait Subscribers: Send + Sync + 'static {
         after: Option<(String, String)>,
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Listed>, Self::Error>> + Send;
+
+    /// All that is held about an address; `None` where nothing is.
+    fn show(&self, address: &Address) -> impl Future<Output = Result<Option<Held>, Self::Error>> + Send;
+
+    /// Erases a person; `false` where nothing was held. What remains: the mark by which a list does not bring her back (see
+    /// [`ErasureKey`]), and her deliveries as numbers, without her.
+    ///
+    /// # Errors
+    /// Without the ledger's key nobody can be erased.
+    fn forget(&self, address: &Address, now: DateTime<Utc>) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 }

@@ -31,7 +31,11 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let targets: Vec<_> = all.iter().filter(wanted).collect();
     if targets.is_empty() {
         let known: Vec<&str> = all.iter().map(|target| target.to.as_str()).collect();
-        let hint = if known.is_empty() { "name one under `publish:`".to_owned() } else { format!("there are: {}", known.join(", ")) };
+        let hint = if known.is_empty() {
+            "name one under `publish:`".to_owned()
+        } else {
+            format!("there are: {}", known.join(", "))
+        };
         return Err(Failure::new(Kind::Usage, "the configuration has no such target").hint(hint));
     }
     let mut failed = Ok(());
@@ -90,9 +94,8 @@ fn open(context: &Context, settings: &PublishSettings) -> Result<(Target, String
     match &settings.address {
         Address::InPlace => Ok((Target::InPlace, "in-place".to_owned())),
         Address::Folder(folder) => {
-            let folder = context.settings.root.join(folder);
-            let name = format!("directory:{}", folder.display());
-            Ok((Target::Folder(Folder::new(folder)), name))
+            let name = format!("directory:{}", context.shown(folder));
+            Ok((Target::Folder(Folder::new(folder.clone())), name))
         }
         Address::Bucket { bucket, prefix } => {
             let options = bucket::Options {
@@ -103,9 +106,9 @@ fn open(context: &Context, settings: &PublishSettings) -> Result<(Target, String
             };
             let name = options.name();
             let bucket = Bucket::open(&options, std::env::vars()).map_err(|error| {
-                Failure::new(Kind::Configuration, format!("{name} cannot be used")).because(error).hint(
-                    "credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and an endpoint is https",
-                )
+                Failure::new(Kind::Configuration, format!("{name} cannot be used"))
+                    .because(error)
+                    .hint("credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and an endpoint is https")
             })?;
             Ok((Target::Bucket(bucket), name))
         }
@@ -119,7 +122,11 @@ fn tell(common: &Common, name: &str, report: &Report) {
         &serde_json::json!({ "event": "published", "target": name, "sent": sent, "bytes": report.bytes,
             "removed": removed, "unchanged": report.unchanged, "told": report.told }),
     );
-    let mut told = format!("{} sent to {name}, {} unchanged", output::count(sent, "file"), output::grouped(report.unchanged as u64));
+    let mut told = format!(
+        "{} sent to {name}, {} unchanged",
+        output::count(sent, "file"),
+        output::grouped(report.unchanged as u64)
+    );
     if removed > 0 {
         told.push_str(&format!(", {} removed", output::grouped(removed)));
     }

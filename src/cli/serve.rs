@@ -29,7 +29,11 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
                 .hint("another program may be there already; --bind names another address")
         })?;
         let at = listener.local_addr().unwrap_or(bind);
-        output::line(common, "serve", format!("{} on http://{at}{}", context.shown(&settings.feeds), options.public.path()));
+        output::line(
+            common,
+            "serve",
+            format!("{} on http://{at}{}", context.shown(&settings.feeds), options.public.path()),
+        );
         output::event(common, &serde_json::json!({ "event": "serving", "address": at.to_string() }));
         web::serve(listener, options, axum::Router::new(), told_to_stop()).await;
         Ok(())

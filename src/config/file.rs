@@ -1,1 +1,228 @@
-//! As written.
+//! As written: every key of `config.yaml`. What is required and what is sound is decided in [`super::meant`].
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use std::fmt;
+
+use crate::digest::{Approval, BodyLength};
+use crate::feed::{By, Content};
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfigFile {
+    /// Required.
+    pub newsroom: Option<Newsroom>,
+    /// A folder.
+    pub articles: Option<String>,
+    /// How feeds are made.
+    pub feeds: Option<Feeds>,
+    /// Required: at least one.
+    pub sections: Option<Vec<Section>>,
+    /// The newsletters.
+    pub digests: Option<Vec<Digest>>,
+    /// A list of subscribers.
+    pub subscribers: Option<Subscribers>,
+    /// A folder.
+    pub templates: Option<String>,
+    /// A file.
+    pub ledger: Option<String>,
+    /// `directory:…`, `smtp://…`, `smtps://…`; several relays are a list.
+    pub transport: Option<OneOrMany>,
+    /// How to talk to relays.
+    pub smtp: Option<Smtp>,
+    /// How the press works.
+    pub press: Option<Press>,
+    /// What links in mails point to.
+    pub public: Option<Public>,
+    /// Where the feeds are published to.
+    pub publish: Option<Vec<Publish>>,
+    /// How the feeds are served.
+    pub serve: Option<Serve>,
+}
+
+/// A target of publishing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `PublishSettings`, as written")]
+pub struct Publish {
+    pub to: Option<String>,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub settle: Option<String>,
+}
+
+/// How the feeds are served.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `ServeSettings`, as written")]
+pub struct Serve {
+    pub bind: Option<String>,
+}
+
+/// The newsroom's own data.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `Masthead`, as written")]
+pub struct Newsroom {
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub url: Option<String>,
+    pub language: Option<String>,
+    pub copyright: Option<String>,
+    pub authority: Option<String>,
+    pub icon: Option<String>,
+    pub logo: Option<String>,
+    /// Where article dates without an offset are meant, and schedules without a zone. Default: UTC.
+    pub time_zone: Option<String>,
+}
+
+/// How feeds are made.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `feed::Options`, as written")]
+pub struct Feeds {
+    pub folder: Option<String>,
+    pub url: Option<String>,
+    pub items: Option<usize>,
+    pub content: Option<Content>,
+    pub ttl: Option<u32>,
+    pub hubs: Vec<String>,
+    pub also: Vec<Also>,
+}
+
+/// One more family of feeds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `feed::Extra`, as written")]
+pub struct Also {
+    pub by: Option<By>,
+    pub content: Option<Content>,
+}
+
+/// A section.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `Section`, as written")]
+pub struct Section {
+    pub slug: Option<String>,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub language: Option<String>,
+}
+
+/// A newsletter.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `Digest`, as written")]
+pub struct Digest {
+    pub slug: Option<String>,
+    pub title: Option<String>,
+    pub description: Option<String>,
+    pub sections: Option<Vec<String>>,
+    pub from: Option<String>,
+    pub reply_to: Option<String>,
+    pub subject: Option<String>,
+    pub preheader: Option<String>,
+    pub template: Option<String>,
+    pub schedule: Option<String>,
+    pub time_zone: Option<String>,
+    pub pieces: Option<usize>,
+    pub at_least: Option<usize>,
+    pub body: Option<BodyLength>,
+    pub approval: Option<Approval>,
+    pub language: Option<String>,
+    pub list_id: Option<String>,
+    pub postal_address: Option<String>,
+}
+
+/// A list of subscribers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `SubscriberFile`, as written")]
+pub struct Subscribers {
+    pub file: Option<String>,
+    pub consent: Option<String>,
+}
+
+/// How to talk to relays.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `transport::smtp::Options`, as written")]
+pub struct Smtp {
+    pub password_file: Option<String>,
+    pub trust: Option<String>,
+    pub hello: Option<String>,
+    pub timeout: Option<String>,
+    pub mails_per_connection: Option<u32>,
+}
+
+/// How the press works.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `press::Options`, as written")]
+pub struct Press {
+    pub connections: Option<u16>,
+    pub uncertain: Option<Uncertain>,
+    pub lease: Option<String>,
+    pub linger: Option<String>,
+    pub retry: Option<Retry>,
+}
+
+/// What to do with deliveries that may have gone out and may have not.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Uncertain {
+    /// Send again.
+    Resend,
+    /// Wait for an operator.
+    Hold,
+}
+
+/// When to try again.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `retry::Policy`, as written")]
+pub struct Retry {
+    pub first: Option<String>,
+    pub factor: Option<f64>,
+    pub longest: Option<String>,
+    pub give_up_after: Option<String>,
+}
+
+/// What links in mails point to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `Public`, as written")]
+pub struct Public {
+    pub url: Option<String>,
+    pub unsubscribe_mailbox: Option<String>,
+    pub return_path: Option<String>,
+}
+
+/// One text, or a list.
+#[derive(Debug, Default, Clone)]
+pub struct OneOrMany(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = OneOrMany;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, or a list of addresses")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany(vec![text.to_owned()]))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut access: A) -> Result<OneOrMany, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = access.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMany(texts))
+            }
+        }
+        deserializer.deserialize_any(Texts)
+    }
+}

@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Claimed, DeliveryId, Settlement};
+use super::history::PastDelivery;
+use super::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settlement};
 use crate::digest::EditionId;
+use crate::subscriber::Address;
 
 /// How many deliveries stand where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -26,6 +28,8 @@ pub struct Counts {
     pub uncertain: u64,
     /// Withdrawn.
     pub withdrawn: u64,
+    /// Of all these: became uncertain at some time, and so may have been delivered twice.
+    pub doubtful: u64,
 }
 
 impl Counts {
@@ -48,6 +52,15 @@ pub enum UncertainPolicy {
     Resend,
 }
 
+/// What an operator says of an uncertain delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolution {
+    /// It arrived.
+    Accepted,
+    /// It is to be sent again.
+    Resend,
+}
+
 /// The durable record of deliveries. Implemented by every store; held by one conformance suite.
 ///
 /// Everything answered is durable: a crash the moment after loses nothing of it.
@@ -66,14 +79,15 @@ pub trait Ledger: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Vec<Claimed>, Self::Error>> + Send;
 
-    /// In one durable step: settles what has ended and marks *in flight* what is about to go on the wire. Answers those of
-    /// `begin` that may go: still claimed by this press, and not withdrawn meanwhile. A settlement for a delivery that this
-    /// press no longer holds changes nothing but adds to its attempts.
+    /// In one durable step: settles what has ended and marks *in flight* what is about to go on the wire. A settlement for a
+    /// delivery that this press no longer holds changes nothing but adds to its attempts. Answers those of
+    /// `begin` that may go: still claimed by this press, and not withdrawn meanwhile; their lease begins anew.
     fn turn(
         &self,
         press: &PressId,
         settle: Vec<Settlement>,
         begin: Vec<DeliveryId>,
+        lease: Duration,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Vec<DeliveryId>, Self::Error>> + Send;
 
@@ -101,4 +115,48 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// When the next waiting delivery of the edition is due; `None` where none waits.
     fn next_due(&self, edition: EditionId) -> impl Future<Output = Result<Option<DateTime<Utc>>, Self::Error>> + Send;
+
+    /// Pauses an edition (`why` is told to people) or, with `None`, resumes it. While it is paused nothing of it is claimed or
+    /// begun; what is in flight is settled. `false` where nothing changed, or it is not under way.
+    fn pause(&self, edition: EditionId, why: Option<&str>) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
+    /// Why an edition is paused; `None` where it is not.
+    fn paused(&self, edition: EditionId) -> impl Future<Output = Result<Option<String>, Self::Error>> + Send;
+
+    /// One delivery with all its attempts: "did she get it, when, what did the server say".
+    fn record(
+        &self,
+        edition: EditionId,
+        to: &Address,
+    ) -> impl Future<Output = Result<Option<DeliveryRecord>, Self::Error>> + Send;
+
+    /// All deliveries to an address, the oldest edition first.
+    fn history(&self, to: &Address) -> impl Future<Output = Result<Vec<PastDelivery>, Self::Error>> + Send;
+
+    /// Deliveries of an edition in the order of their numbers, after `after`, at most `limit`; only those in `state` where
+    /// it is named.
+    fn records(
+        &self,
+        edition: EditionId,
+        state: Option<DeliveryState>,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<DeliveryRecord>, Self::Error>> + Send;
+
+    /// As [`Ledger::records`]: those that became uncertain at some time, whatever their state is now.
+    fn doubtful(
+        &self,
+        edition: EditionId,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<DeliveryRecord>, Self::Error>> + Send;
+
+    /// An operator decides about one uncertain delivery of an edition, or about all. Answers about how many.
+    fn resolve(
+        &self,
+        edition: EditionId,
+        only: Option<DeliveryId>,
+        resolution: Resolution,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
 }

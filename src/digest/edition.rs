@@ -99,6 +99,8 @@ pub struct Edition {
     pub number: u32,
     /// How it stands.
     pub state: EditionState,
+    /// Why the press leaves it alone, where it is paused.
+    pub paused: Option<String>,
     /// When it was made.
     pub made: DateTime<Utc>,
     /// When it was approved.

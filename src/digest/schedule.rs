@@ -1,10 +1,196 @@
 //! When a digest is due.
 
-/// A cron expression in a time zone.
+use chrono::{DateTime, Utc};
+use croner::Cron;
+use croner::parser::{CronParser, Seconds, Year};
+use std::str::FromStr;
+
+/// A cron expression in a time zone: five fields as in crontab(5), or `@daily`, `@weekly`…
+///
+/// Summer time: what falls into the hour that is skipped is due once, at its end; what falls into the hour that comes
+/// twice is due once, the first time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// Five fields, as in crontab(5).
-    pub cron: String,
-    /// IANA name, for instance `America/Chicago`.
-    pub time_zone: chrono_tz::Tz,
+    pattern: String,
+    time_zone: chrono_tz::Tz,
+    cron: Cron,
+}
+
+/// Why a text is no schedule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct ScheduleError {
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Schedule {
+    /// Reads a cron expression and checks that it ever falls due.
+    ///
+    /// # Errors
+    /// What is wrong with it: a field out of range, a sixth field, a date that never comes.
+    pub fn new(pattern: &str, time_zone: chrono_tz::Tz) -> Result<Self, ScheduleError> {
+        let wrong = |what: String| ScheduleError { what };
+        let pattern = pattern.trim();
+        let fields = pattern.split_whitespace().count();
+        if !pattern.starts_with('@') && fields != 5 {
+            return Err(wrong(format!(
+                "a schedule has five fields (minute, hour, day, month, weekday); this one has {fields}"
+            )));
+        }
+        let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
+        let cron = parser.parse(pattern).map_err(|e| wrong(e.to_string().trim_end_matches('.').to_owned()))?;
+        let schedule = Schedule { pattern: pattern.to_owned(), time_zone, cron };
+        match schedule.next(DateTime::UNIX_EPOCH) {
+            Some(_) => Ok(schedule),
+            None => Err(wrong("it names a date that never comes".into())),
+        }
+    }
+
+    /// The cron expression as it was written.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    /// Where its clock stands.
+    pub fn time_zone(&self) -> chrono_tz::Tz {
+        self.time_zone
+    }
+
+    /// The due moment that `now` should handle, if there is one; `last` is the due moment handled last.
+    ///
+    /// Runs that were missed (the machine was off) are made up for by one, not by one each: the answer is the latest due
+    /// moment. Without a `last` the answer is `now`: a digest that has never run is due at once, so that the first
+    /// `pressrun run` of a new newsroom makes an edition. A `last` in the future (the clock was set back) is waited out.
+    pub fn due(&self, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let Some(last) = last else { return Some(now) };
+        let latest = self.cron.find_previous_occurrence(&now.with_timezone(&self.time_zone), true).ok()?;
+        let latest = latest.with_timezone(&Utc);
+        (latest > last).then_some(latest)
+    }
+
+    /// The first due moment after `after`.
+    pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let next = self.cron.find_next_occurrence(&after.with_timezone(&self.time_zone), false).ok()?;
+        Some(next.with_timezone(&Utc))
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = ScheduleError;
+
+    /// Reads a cron expression on the clock of UTC.
+    fn from_str(pattern: &str) -> Result<Self, ScheduleError> {
+        Schedule::new(pattern, chrono_tz::UTC)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use chrono_tz::{America::Chicago, Europe::Berlin, Tz};
+
+    fn at(text: &str) -> DateTime<Utc> {
+        text.parse::<DateTime<chrono::FixedOffset>>().unwrap().with_timezone(&Utc)
+    }
+
+    fn schedule(pattern: &str, zone: Tz) -> Schedule {
+        Schedule::new(pattern, zone).unwrap()
+    }
+
+    #[test]
+    fn a_digest_that_never_ran_is_due_at_once() {
+        let now = at("2026-11-22T10:03:07Z");
+        assert_eq!(schedule("0 7 * * MON", Chicago).due(None, now), Some(now));
+    }
+
+    #[test]
+    fn it_is_due_from_its_moment_on_and_only_once() {
+        let weekly = schedule("0 7 * * FRI", Chicago);
+        let last = Some(at("2026-11-13T13:00:00Z"));
+        assert_eq!(weekly.due(last, at("2026-11-20T12:59:59Z")), None);
+        assert_eq!(weekly.due(last, at("2026-11-20T13:00:00Z")), Some(at("2026-11-20T13:00:00Z")));
+        assert_eq!(weekly.due(last, at("2026-11-21T09:00:00Z")), Some(at("2026-11-20T13:00:00Z")));
+        assert_eq!(weekly.due(Some(at("2026-11-20T13:00:00Z")), at("2026-11-27T12:00:00Z")), None);
+    }
+
+    #[test]
+    fn missed_runs_are_made_up_for_by_one() {
+        let daily = schedule("30 6 * * *", Berlin);
+        let due = daily.due(Some(at("2026-11-01T05:30:00Z")), at("2026-11-22T20:00:00Z")).unwrap();
+        assert_eq!(due, at("2026-11-22T05:30:00Z"));
+        assert_eq!(daily.due(Some(due), at("2026-11-22T20:00:00Z")), None);
+    }
+
+    #[test]
+    fn a_first_run_between_two_moments_does_not_hide_the_next() {
+        let daily = schedule("30 6 * * *", Berlin);
+        let first = daily.due(None, at("2026-11-22T05:00:00Z"));
+        assert_eq!(daily.due(first, at("2026-11-22T05:30:00Z")), Some(at("2026-11-22T05:30:00Z")));
+    }
+
+    #[test]
+    fn a_clock_set_back_is_waited_out() {
+        let daily = schedule("30 6 * * *", Berlin);
+        assert_eq!(daily.due(Some(at("2027-01-01T00:00:00Z")), at("2026-11-22T20:00:00Z")), None);
+    }
+
+    #[test]
+    fn what_falls_into_the_skipped_hour_is_due_once_at_its_end() {
+        let nightly = schedule("30 2 * * *", Berlin);
+        let gap = nightly.next(at("2026-03-28T12:00:00+01:00")).unwrap();
+        assert_eq!(gap, at("2026-03-29T03:00:00+02:00"));
+        assert_eq!(nightly.next(gap), Some(at("2026-03-30T02:30:00+02:00")));
+        let before = Some(at("2026-03-28T02:30:00+01:00"));
+        assert_eq!(nightly.due(before, at("2026-03-29T01:59:59+01:00")), None);
+        assert_eq!(nightly.due(before, at("2026-03-29T03:30:00+02:00")), Some(gap));
+        assert_eq!(nightly.due(Some(gap), at("2026-03-29T23:00:00+02:00")), None);
+    }
+
+    #[test]
+    fn what_falls_into_the_doubled_hour_is_due_once_the_first_time() {
+        let nightly = schedule("30 2 * * *", Berlin);
+        let fold = nightly.next(at("2026-10-24T12:00:00+02:00")).unwrap();
+        assert_eq!(fold, at("2026-10-25T02:30:00+02:00"));
+        assert_eq!(nightly.next(fold), Some(at("2026-10-26T02:30:00+01:00")));
+        assert_eq!(nightly.due(Some(fold), at("2026-10-25T02:45:00+01:00")), None);
+    }
+
+    #[test]
+    fn half_hours_run_through_the_doubled_hour() {
+        let often = schedule("*/30 * * * *", Berlin);
+        let mut moment = at("2026-10-25T01:45:00+02:00");
+        for expected in ["02:00:00+02:00", "02:30:00+02:00", "02:00:00+01:00", "02:30:00+01:00", "03:00:00+01:00"] {
+            moment = often.next(moment).unwrap();
+            assert_eq!(moment, at(&format!("2026-10-25T{expected}")));
+        }
+    }
+
+    #[test]
+    fn due_and_next_agree_all_year_long() {
+        let nightly = schedule("30 2 * * *", Berlin);
+        let mut last = at("2026-01-01T00:00:00Z");
+        for _ in 0..365 {
+            let next = nightly.next(last).unwrap();
+            assert_eq!(nightly.due(Some(last), next - chrono::TimeDelta::seconds(1)), None, "before {next}");
+            assert_eq!(nightly.due(Some(last), next), Some(next));
+            last = next;
+        }
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused_with_a_reason() {
+        for (pattern, reason) in [
+            ("", "five fields"),
+            ("0 7 * *", "this one has 4"),
+            ("0 0 7 * * MON", "this one has 6"),
+            ("61 7 * * *", "out of bounds"),
+            ("0 7 30 2 *", "never comes"),
+            ("every friday at seven o'clock", "Pattern"),
+        ] {
+            let error = Schedule::new(pattern, Chicago).unwrap_err().to_string();
+            assert!(error.contains(reason), "{pattern:?}: {error}");
+        }
+    }
 }

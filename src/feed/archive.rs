@@ -1,1 +1,466 @@
-//! RFC 5005: which article stands in which document.
+//! RFC 5005: which feeds there are, and which article stands in which of their documents. Pure: heads in, plan out.
+//!
+//! Archive pages are cut from the oldest article on, exactly [`crate::feed::Options::items`] on each; the current document
+//! carries the rest, which is never less than that and never twice as much. So no article stands in two documents of a
+//! feed, and a new one touches the current document only, until a page is full.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use aws_lc_rs::digest;
+use chrono::{DateTime, Datelike, FixedOffset};
+
+use super::slug::{short_hash, slug};
+use super::{By, Content, Extra, Format, Options};
+use crate::markup::absolute;
+use crate::newsroom::{Article, Masthead, Newsroom, Withdrawn};
+
+/// Folders of feeds that no section may be named like.
+pub const RESERVED: [&str; 6] = ["archive", "author", "full", "summary", "tag", "year"];
+
+/// Every feed of a newsroom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The whole, then the sections in their order, then the extra families in theirs.
+    pub feeds: Vec<Feed>,
+}
+
+/// One feed: its current document and its archive pages, in three formats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feed {
+    /// What it is a feed of.
+    pub of: Of,
+    /// Its folder below the folder of feeds: empty, or ending in `/`.
+    pub folder: String,
+    /// As feed readers show it.
+    pub title: String,
+    /// One or two sentences; never empty.
+    pub description: String,
+    /// BCP 47.
+    pub language: String,
+    /// Whole texts or summaries.
+    pub content: Content,
+    /// Whether it tells again, with other content, what another feed tells.
+    pub variant: bool,
+    /// Places in [`Newsroom::articles`], newest first.
+    pub articles: Vec<u32>,
+}
+
+/// What a feed is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Of {
+    /// All articles.
+    Whole,
+    /// The section with this slug.
+    Section(String),
+    /// An author, by name.
+    Author(String),
+    /// A tag.
+    Tag(String),
+    /// A year.
+    Year(i32),
+}
+
+/// One document of a feed, in any format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document<'a> {
+    /// Whose.
+    pub feed: &'a Feed,
+    /// The number of the archive page, from 1 for the oldest; `None` for the current document.
+    pub page: Option<usize>,
+    /// How many archive pages the feed has.
+    pub pages: usize,
+    /// Places in [`Feed::articles`].
+    pub range: Range<usize>,
+    /// The newest change of an article in it.
+    pub changed: Option<DateTime<FixedOffset>>,
+    /// The newest publication in it.
+    pub newest_published: Option<DateTime<FixedOffset>>,
+}
+
+/// Plans every feed and its order of articles.
+pub fn plan(newsroom: &Newsroom, options: &Options) -> Plan {
+    let mut feeds = main_feeds(newsroom, options.content);
+    let mains = feeds.len();
+    for (at, extra) in options.extra.iter().enumerate() {
+        let earlier = &options.extra[..at];
+        if earlier.contains(extra) {
+            continue;
+        }
+        if extra.by == By::Section {
+            if extra.content != options.content {
+                let others: Vec<Feed> = feeds[..mains].iter().map(|feed| variant(feed, extra.content)).collect();
+                feeds.extend(others);
+            }
+        } else {
+            let again = earlier.iter().any(|e| e.by == extra.by);
+            feeds.extend(family(newsroom, extra, again));
+        }
+    }
+    Plan { feeds }
+}
+
+impl Feed {
+    /// Its documents, oldest archive page first, the current one last.
+    pub fn documents<'a>(&'a self, newsroom: &Newsroom, items: usize) -> Vec<Document<'a>> {
+        let (count, items) = (self.articles.len(), items.max(1));
+        let pages = (count / items).saturating_sub(1);
+        let rest = count - pages * items;
+        (1..=pages)
+            .map(|page| (Some(page), count - page * items..count - (page - 1) * items))
+            .chain([(None, 0..rest)])
+            .map(|(page, range)| {
+                let carried = || self.articles[range.clone()].iter().map(|at| &newsroom.articles[*at as usize]);
+                let changed = carried().map(|a| a.changed()).max();
+                let newest_published = carried().map(|a| a.published).max();
+                Document { feed: self, page, pages, range, changed, newest_published }
+            })
+            .collect()
+    }
+
+    /// Where a document stands, below the folder of feeds.
+    pub fn path(&self, page: Option<usize>, format: Format) -> String {
+        let (stem, extension) = format.stem_and_extension();
+        match page {
+            None => format!("{}{}", self.folder, format.file()),
+            Some(page) => format!("{}archive/{stem}-{page:04}.{extension}", self.folder),
+        }
+    }
+
+    /// A document's public address.
+    pub fn url(&self, masthead: &Masthead, page: Option<usize>, format: Format) -> String {
+        let path = self.path(page, format);
+        masthead
+            .feeds_url
+            .join(&path)
+            .map_or_else(|_| format!("{}{path}", masthead.feeds_url), |url| absolute::written(&url))
+    }
+
+    /// The feed's identity, the same for all its documents and formats whatever its address: a UUID of version 5
+    /// (RFC 9562) from the newsroom's authority, which never changes, and the feed's folder.
+    pub fn id(&self, masthead: &Masthead) -> String {
+        const NAMESPACE_URL: [u8; 16] =
+            [0x6B, 0xA7, 0xB8, 0x11, 0x9D, 0xAD, 0x11, 0xD1, 0x80, 0xB4, 0x00, 0xC0, 0x4F, 0xD4, 0x30, 0xC8];
+        let name = format!("https://{}/feeds/{}", masthead.authority, self.folder);
+        let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+        context.update(&NAMESPACE_URL);
+        context.update(name.as_bytes());
+        let hash = context.finish();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.as_ref()[..16]);
+        bytes[6] = bytes[6] & 0x0F | 0x50;
+        bytes[8] = bytes[8] & 0x3F | 0x80;
+        let hex = format!("{:032x}", u128::from_be_bytes(bytes));
+        format!("urn:uuid:{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    }
+
+    /// The page for people, where there is one: below the folder of feeds.
+    pub fn page_path(&self) -> Option<String> {
+        (!self.variant && matches!(self.of, Of::Whole | Of::Section(_))).then(|| format!("{}index.html", self.folder))
+    }
+}
+
+impl Document<'_> {
+    /// Where it stands, below the folder of feeds.
+    pub fn path(&self, format: Format) -> String {
+        self.feed.path(self.page, format)
+    }
+
+    /// Its public address.
+    pub fn url(&self, masthead: &Masthead, format: Format) -> String {
+        self.feed.url(masthead, self.page, format)
+    }
+
+    /// The next older document's address: `prev-archive` of RFC 5005, `next_url` of JSON Feed.
+    pub fn older(&self, masthead: &Masthead, format: Format) -> Option<String> {
+        let page = self.page.map_or(self.pages, |page| page - 1);
+        (page > 0).then(|| self.feed.url(masthead, Some(page), format))
+    }
+
+    /// The links of RFC 5005, section 4: relation and address.
+    pub fn links(&self, masthead: &Masthead, format: Format) -> Vec<(&'static str, String)> {
+        let mut links = Vec::new();
+        links.extend(self.older(masthead, format).map(|url| ("prev-archive", url)));
+        if let Some(page) = self.page {
+            if page < self.pages {
+                links.push(("next-archive", self.feed.url(masthead, Some(page + 1), format)));
+            }
+            links.push(("current", self.feed.url(masthead, None, format)));
+        }
+        links
+    }
+
+    /// The withdrawn articles that it tells of, latest first: the current document of the whole and of the section.
+    pub fn withdrawn<'n>(&self, newsroom: &'n Newsroom) -> Vec<&'n Withdrawn> {
+        let here = |gone: &&Withdrawn| match &self.feed.of {
+            Of::Whole => true,
+            Of::Section(slug) => gone.section == *slug,
+            _ => false,
+        };
+        let mut gone: Vec<_> = newsroom.withdrawn.iter().filter(|_| self.page.is_none()).filter(here).collect();
+        gone.sort_by(|a, b| b.when.cmp(&a.when).then_with(|| a.id.cmp(&b.id)));
+        gone
+    }
+}
+
+fn main_feeds(newsroom: &Newsroom, content: Content) -> Vec<Feed> {
+    let masthead = &newsroom.masthead;
+    let mut members: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for (at, article) in numbered(newsroom) {
+        members.entry(&article.section).or_default().push(at);
+    }
+    let whole = Feed {
+        of: Of::Whole,
+        folder: String::new(),
+        title: masthead.title.clone(),
+        description: described(&masthead.description, &masthead.title),
+        language: masthead.language.clone(),
+        content,
+        variant: false,
+        articles: numbered(newsroom).map(|(at, _)| at).collect(),
+    };
+    let sections = newsroom.sections.iter().map(|section| {
+        let title = format!("{}: {}", masthead.title, section.title);
+        Feed {
+            of: Of::Section(section.slug.clone()),
+            folder: format!("{}/", section.slug),
+            description: described(&section.description, &title),
+            title,
+            language: section.language.clone().unwrap_or_else(|| masthead.language.clone()),
+            content,
+            variant: false,
+            articles: members.remove(section.slug.as_str()).unwrap_or_default(),
+        }
+    });
+    std::iter::once(whole).chain(sections).collect()
+}
+
+fn variant(feed: &Feed, content: Content) -> Feed {
+    let (name, said) = told(content);
+    Feed {
+        folder: format!("{}{name}/", feed.folder),
+        title: format!("{} ({said})", feed.title),
+        content,
+        variant: true,
+        ..feed.clone()
+    }
+}
+
+/// One feed for each author, tag or year; `again` if the family is there already with other content.
+fn family(newsroom: &Newsroom, extra: &Extra, again: bool) -> Vec<Feed> {
+    let masthead = &newsroom.masthead;
+    // By what two spellings share; shown as the newest article spells it.
+    let mut members: BTreeMap<String, (String, Vec<u32>)> = BTreeMap::new();
+    for (at, article) in numbered(newsroom) {
+        let mut names: Vec<String> = match extra.by {
+            By::Author => article.authors.iter().map(|a| a.name.trim().to_owned()).collect(),
+            By::Tag => article.tags.iter().map(|t| t.trim().to_owned()).collect(),
+            By::Year => vec![article.published.year().to_string()],
+            By::Section => Vec::new(),
+        };
+        names.retain(|name| !name.is_empty());
+        for name in names {
+            let places = &mut members.entry(name.to_lowercase()).or_insert_with(|| (name, Vec::new())).1;
+            if places.last() != Some(&at) {
+                places.push(at);
+            }
+        }
+    }
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let kind = match extra.by {
+        By::Author => "author",
+        By::Tag => "tag",
+        By::Year => "year",
+        By::Section => "section",
+    };
+    let mut feeds: Vec<Feed> = members
+        .into_iter()
+        .map(|(key, (name, articles))| {
+            let mut slug = slug(&name);
+            if !taken.insert(slug.clone()) {
+                slug = format!("{slug}-{}", short_hash(&key));
+                taken.insert(slug.clone());
+            }
+            let (variant_name, said) = told(extra.content);
+            let title = format!("{}: {name}", masthead.title);
+            Feed {
+                of: match extra.by {
+                    By::Author => Of::Author(name.clone()),
+                    By::Year => Of::Year(name.parse().unwrap_or_default()),
+                    By::Tag | By::Section => Of::Tag(name.clone()),
+                },
+                folder: if again { format!("{kind}/{slug}/{variant_name}/") } else { format!("{kind}/{slug}/") },
+                description: match extra.by {
+                    By::Author => format!("All by {name} in {}.", masthead.title),
+                    By::Year => format!("All that {} published in {name}.", masthead.title),
+                    By::Tag | By::Section => format!("All on “{name}” in {}.", masthead.title),
+                },
+                title: if again { format!("{title} ({said})") } else { title },
+                language: masthead.language.clone(),
+                content: extra.content,
+                variant: again,
+                articles,
+            }
+        })
+        .collect();
+    if extra.by == By::Year {
+        feeds.reverse();
+    }
+    feeds
+}
+
+fn told(content: Content) -> (&'static str, &'static str) {
+    match content {
+        Content::Full => ("full", "full texts"),
+        Content::Summary => ("summary", "summaries"),
+    }
+}
+
+fn described(description: &str, title: &str) -> String {
+    if description.trim().is_empty() { title.to_owned() } else { description.to_owned() }
+}
+
+/// The articles with their places. There are never more than `u32::MAX`: their heads alone would need a terabyte.
+fn numbered(newsroom: &Newsroom) -> impl Iterator<Item = (u32, &Article)> {
+    newsroom.articles.iter().zip(0..=u32::MAX).map(|(article, at)| (at, &**article))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::Arc;
+
+    use chrono::Duration;
+    use proptest::prelude::*;
+    use url::Url;
+
+    use super::*;
+    use crate::newsroom::{ArticleId, Author, Place, Section};
+
+    fn newsroom(count: usize) -> Newsroom {
+        let url = Url::parse("https://acero-advocate.example/").unwrap();
+        let first = DateTime::parse_from_rfc3339("2024-12-31T12:00:00+00:00").unwrap();
+        let article = |n: usize| Article {
+            id: ArticleId(format!("tag:acero-advocate.example,2024:{n}")),
+            title: format!("Article {n}"),
+            url: url.join(&n.to_string()).unwrap(),
+            external_url: None,
+            published: first + Duration::days(i64::try_from(n).unwrap()),
+            updated: None,
+            authors: vec![Author { name: ["Jürg", "jürg", "Jurg"][n % 3].to_owned(), url: None }],
+            section: ["politics", "sports"][n % 2].to_owned(),
+            slug: n.to_string(),
+            summary: String::new(),
+            tags: vec!["C++".to_owned(), "C".to_owned()],
+            image: None,
+            enclosure: None,
+            language: None,
+            corrections: Vec::new(),
+            fingerprint: 0,
+            place: Place::default(),
+        };
+        let section = |slug: &str| Section {
+            slug: slug.to_owned(),
+            title: slug.to_uppercase(),
+            description: String::new(),
+            language: None,
+        };
+        Newsroom {
+            masthead: Masthead {
+                title: "Advocate".to_owned(),
+                description: String::new(),
+                feeds_url: url.join("feeds/").unwrap(),
+                url: url.clone(),
+                language: "en".to_owned(),
+                copyright: None,
+                authority: "acero-advocate.example".to_owned(),
+                icon: None,
+                logo: None,
+            },
+            sections: vec![section("politics"), section("sports")],
+            articles: (0..count).rev().map(|n| Arc::new(article(n))).collect(),
+            withdrawn: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn feeds_stand_in_folders_of_their_own() {
+        let extra = |by, content| Extra { by, content };
+        let options = Options {
+            extra: vec![
+                extra(By::Section, Content::Summary),
+                extra(By::Section, Content::Full),
+                extra(By::Author, Content::Full),
+                extra(By::Author, Content::Summary),
+                extra(By::Author, Content::Summary),
+                extra(By::Tag, Content::Summary),
+                extra(By::Year, Content::Full),
+            ],
+            ..Options::default()
+        };
+        let plan = plan(&newsroom(6), &options);
+        let folders: Vec<_> = plan.feeds.iter().map(|feed| feed.folder.as_str()).collect();
+        let jurg = format!("author/jurg-{}/", short_hash("jürg"));
+        let told = format!("{jurg}summary/");
+        assert_eq!(
+            folders,
+            [
+                "",
+                "politics/",
+                "sports/",
+                "summary/",
+                "politics/summary/",
+                "sports/summary/",
+                "author/jurg/",
+                &jurg,
+                "author/jurg/summary/",
+                &told,
+                "tag/c/",
+                "tag/c-plus-plus/",
+                "year/2025/",
+                "year/2024/",
+            ]
+        );
+        assert_eq!(plan.feeds[1].articles, [1, 3, 5]);
+        assert!(plan.feeds.iter().all(|feed| !feed.description.is_empty()));
+    }
+
+    #[test]
+    fn a_feeds_id_does_not_follow_its_address() {
+        let mut newsroom = newsroom(1);
+        let id = plan(&newsroom, &Options::default()).feeds[1].id(&newsroom.masthead);
+        newsroom.masthead.feeds_url = Url::parse("https://moved.example/f/").unwrap();
+        assert_eq!(plan(&newsroom, &Options::default()).feeds[1].id(&newsroom.masthead), id);
+        // Python: uuid.uuid5(uuid.NAMESPACE_URL, "https://acero-advocate.example/feeds/politics/")
+        assert_eq!(id, "urn:uuid:efaedb4c-854e-5b0f-b5d9-4865012816a4");
+    }
+
+    proptest! {
+        #[test]
+        fn every_article_stands_in_exactly_one_document(count in 0_usize..200, items in 0_usize..30) {
+            let newsroom = newsroom(count);
+            let options = Options { items, ..Options::default() };
+            let plan = plan(&newsroom, &options);
+            for feed in &plan.feeds {
+                let documents = feed.documents(&newsroom, items);
+                let (current, archives) = documents.split_last().unwrap();
+                prop_assert!(current.page.is_none() && archives.len() == current.pages);
+                prop_assert!(archives.iter().all(|d| d.range.len() == items.max(1)));
+                prop_assert!(current.range.len() < 2 * items.max(1));
+                prop_assert!(archives.is_empty() || current.range.len() >= items.max(1));
+                let carried: Vec<usize> = documents.iter().rev().flat_map(|d| d.range.clone()).collect();
+                prop_assert_eq!(carried, (0..feed.articles.len()).collect::<Vec<_>>());
+                // Following the links visits every document.
+                let mut visited = vec![current.url(&newsroom.masthead, Format::Rss)];
+                while let Some(older) = documents
+                    .iter()
+                    .find(|d| Some(&d.url(&newsroom.masthead, Format::Rss)) == visited.last())
+                    .and_then(|d| d.older(&newsroom.masthead, Format::Rss))
+                {
+                    visited.push(older);
+                }
+                prop_assert_eq!(visited.len(), documents.len());
+            }
+        }
+    }
+}

@@ -1,1 +1,260 @@
 //! Sends an edition's deliveries.
+//!
+//! One task claims, and some lines send. A line has at most two deliveries *in flight*: one on the wire, and the next, which
+//! is begun in the ledger while the first is on the wire, so that the disk and the network work at the same time:
+//!
+//! ```text
+//!   line    │ send 1            │ send 2                       │ send 3
+//!   ledger  │ begin 2           │ settle 1, begin 3            │ settle 2, begin 4
+//! ```
+//!
+//! A mail's bytes go on the wire only after its *in flight* is durable; whatever kills the press, what it leaves *in flight*
+//! is all that may have gone out without being written down.
+
+mod course;
+mod line;
+mod queue;
+
+pub use course::{ACCUSED_PAUSE, FRUITLESS, REFUSED_OF, REFUSED_PAUSE};
+pub use line::OPEN_TRIES;
+
+use chrono::{DateTime, Utc};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+use super::{Options, Stop};
+use crate::delivery::ledger::{PressId, UncertainPolicy};
+use crate::delivery::{Claimed, Ledger, Reply};
+use crate::digest::EditionId;
+use crate::mail::Mail;
+use crate::transport::{OpenError, Transport};
+use course::Course;
+use line::Worker;
+use queue::{BATCH, Queue};
+
+/// Between two reports of progress.
+const PROGRESS: Duration = Duration::from_millis(200);
+/// How often it is looked whether something has become due, while others are under way.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is to be sent, through what, and how.
+#[derive(Debug)]
+pub struct Job<L> {
+    /// Where it is written down.
+    pub ledger: Arc<L>,
+    /// Where the mails go.
+    pub transport: Arc<Transport>,
+    /// What is sent.
+    pub edition: EditionId,
+    /// How.
+    pub options: Options,
+    /// This run of this press; must be another one for each run.
+    pub press: PressId,
+    /// The caller holds the press's lock: whatever is claimed or in flight was left by a press that is gone.
+    pub alone: bool,
+    /// Ends it in good order.
+    pub stop: Stop,
+}
+
+/// How many attempts ended how, in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Tally {
+    /// The relay took it.
+    pub accepted: u64,
+    /// Put off; counted each time.
+    pub deferred: u64,
+    /// Refused for good.
+    pub rejected: u64,
+    /// Put off until it was too late.
+    pub expired: u64,
+    /// May have gone out and may have not; those that were found so at the beginning among them.
+    pub uncertain: u64,
+}
+
+/// A sign of life.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Progress {
+    /// So far.
+    pub tally: Tally,
+    /// Deliveries that waited when it began.
+    pub waiting: u64,
+    /// Lines that are open.
+    pub lines: usize,
+    /// Since it began.
+    pub seconds: f64,
+}
+
+impl Progress {
+    /// Mails accepted in a second, on average.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn rate(&self) -> f64 {
+        if self.seconds > 0.0 { self.tally.accepted as f64 / self.seconds } else { 0.0 }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Report<E> {
+    /// What was done.
+    pub tally: Tally,
+    /// Why it ended.
+    pub end: End<E>,
+}
+
+/// Why a run ended. Whatever it is: what was claimed is given back, and what is known is in the ledger.
+#[derive(Debug)]
+pub enum End<E> {
+    /// Nothing waits, nothing is uncertain: the edition is sent.
+    Sent,
+    /// Some wait until then at least, or (`None`) are uncertain, or are under way in another press.
+    Open(Option<DateTime<Utc>>),
+    /// [`Job::stop`] was set.
+    Stopped,
+    /// The edition is paused, and why: by an operator, or just now because too many were refused.
+    Paused(String),
+    /// The relay takes no mail of ours.
+    Refused(Reply),
+    /// No line can be opened.
+    Unopened(OpenError),
+    /// The ledger failed.
+    Ledger(E),
+    /// A fault of this program.
+    Fault(String),
+}
+
+/// Sends what waits of an edition. `compose` writes a claimed delivery's mail; `now` is the clock; `progress` is called a few
+/// times a second, and at the end.
+pub async fn deliver<L: Ledger>(
+    job: Job<L>,
+    compose: impl Fn(&Claimed) -> Mail + Send + Sync + 'static,
+    now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
+    progress: impl Fn(&Progress),
+) -> Report<L::Error> {
+    let course = Arc::new(Course::new());
+    let end = match run(&job, &course, Arc::new(compose), Arc::new(now), progress).await {
+        Ok(end) => end,
+        Err(error) => End::Ledger(error),
+    };
+    Report { tally: course.tally(), end }
+}
+
+async fn run<L: Ledger, C, N>(
+    job: &Job<L>,
+    course: &Arc<Course<L::Error>>,
+    compose: Arc<C>,
+    now: Arc<N>,
+    progress: impl Fn(&Progress),
+) -> Result<End<L::Error>, L::Error>
+where
+    C: Fn(&Claimed) -> Mail + Send + Sync + 'static,
+    N: Fn() -> DateTime<Utc> + Send + Sync + 'static,
+{
+    let Job { ledger, edition, options, press, .. } = job;
+    course.found_uncertain(ledger.rescue(job.alone, options.uncertain, now()).await?);
+    if let Some(why) = ledger.paused(*edition).await? {
+        return Ok(End::Paused(why));
+    }
+    let waiting = ledger.counts(*edition).await?.waiting;
+    let queue = Arc::new(Queue::new());
+    let mut lines = JoinSet::new();
+    for _ in 0..job.options.connections.max(1) {
+        let worker = Worker {
+            ledger: ledger.clone(),
+            transport: job.transport.clone(),
+            options: options.clone(),
+            press: press.clone(),
+            edition: *edition,
+            compose: compose.clone(),
+            now: now.clone(),
+            queue: queue.clone(),
+            course: course.clone(),
+        };
+        lines.spawn(worker.work());
+    }
+
+    let began = Instant::now();
+    let tell = || {
+        let lines = course.lines.load(std::sync::atomic::Ordering::Relaxed);
+        progress(&Progress { tally: course.tally(), waiting, lines, seconds: began.elapsed().as_secs_f64() });
+    };
+    let mut ticks = tokio::time::interval(PROGRESS);
+    let mut feeding = std::pin::pin!(feed(job, course, &queue, now.as_ref()));
+    let (mut fed, mut stopping) = (false, false);
+    loop {
+        tokio::select! {
+            done = &mut feeding, if !fed => {
+                if let Err(error) = done {
+                    course.end(End::Ledger(error));
+                }
+                fed = true;
+                queue.close();
+            }
+            ended = lines.join_next() => match ended {
+                Some(Ok(())) => {}
+                Some(Err(panic)) => course.end(End::Fault(panic.to_string())),
+                None => break,
+            },
+            () = job.stop.wait(), if !stopping => {
+                stopping = true;
+                course.end(End::Stopped);
+            }
+            _ = ticks.tick() => tell(),
+        }
+    }
+    tell();
+
+    // Given back even where something failed: the failure is what is told.
+    let released = ledger.release(press).await;
+    if let Some(end) = course.take_end() {
+        return Ok(end);
+    }
+    released?;
+    if ledger.finish(*edition, now()).await? {
+        return Ok(End::Sent);
+    }
+    match ledger.paused(*edition).await? {
+        Some(why) => Ok(End::Paused(why)),
+        None => Ok(End::Open(ledger.next_due(*edition).await?)),
+    }
+}
+
+/// Claims what is due, as long as something is or will soon be.
+async fn feed<L: Ledger>(
+    job: &Job<L>,
+    course: &Course<L::Error>,
+    queue: &Queue<Claimed>,
+    now: &(dyn Fn() -> DateTime<Utc> + Send + Sync),
+) -> Result<(), L::Error> {
+    let Job { ledger, edition, options, press, .. } = job;
+    let mut patience = None;
+    loop {
+        tokio::select! {
+            () = queue.low() => {}
+            () = course.halt.wait() => return Ok(()),
+        }
+        let claimed = ledger.claim(press, *edition, BATCH, options.lease, now()).await?;
+        if !claimed.is_empty() {
+            course.claimed(claimed.len());
+            queue.fill(claimed);
+            continue;
+        }
+        let mut wait = LOOK;
+        if course.under_way() == 0 {
+            if options.uncertain == UncertainPolicy::Resend {
+                ledger.rescue(false, options.uncertain, now()).await?;
+            }
+            let Some(due) = ledger.next_due(*edition).await? else { return Ok(()) };
+            let patience = *patience.get_or_insert_with(|| now() + options.linger);
+            if due > now() && due > patience || ledger.paused(*edition).await?.is_some() {
+                return Ok(());
+            }
+            wait = (due - now()).to_std().unwrap_or(Duration::ZERO).min(LOOK);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = course.stirred.notified() => {}
+            () = course.halt.wait() => return Ok(()),
+        }
+    }
+}

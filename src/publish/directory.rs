@@ -1,1 +1,211 @@
-//! A folder.
+//! A folder: files replaced whole or not at all, and only when they change.
+//!
+//! A document is written to a file of its own beside its place and then renamed into it, so that a reader, a crash or a
+//! full disk sees the old or the new one, never half of one. What replaces a document is on the disk before the rename; a
+//! document that was not there before is not waited for, since after a power failure the next build finds it wrong and
+//! writes it again. Nothing is touched that has not changed: time stamps stay, and web servers go on answering 304.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use crate::feed::{Format, GENERATOR, opml};
+
+/// What the names of unfinished files begin with.
+const UNFINISHED: &str = ".pressrun-";
+
+/// How much of a file is looked at to see who made it, in bytes.
+const HEAD: u64 = 64 * 1024;
+
+/// Why a folder of feeds could not be built. What was there is still whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A file or folder refuses to be read or written.
+    #[error("{path}: {source}")]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no room left.
+    #[error("{path}: the disk is full")]
+    Full {
+        /// What could not be written.
+        path: PathBuf,
+    },
+    /// The newsroom asks for a file outside of the folder.
+    #[error("{0}: not a place below the folder of feeds")]
+    Outside(String),
+    /// A template cannot be used.
+    #[error("{}:{}: {}", .0.place.file, .0.place.line, .0.what)]
+    Template(Box<crate::newsroom::Problem>),
+}
+
+impl BuildError {
+    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BuildError::Full { path: path.to_owned() },
+            _ => BuildError::Unwritable { path: path.to_owned(), source },
+        }
+    }
+}
+
+/// A folder of feeds that nobody else builds at the same time.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    /// Locked as long as it is open.
+    _lock: File,
+}
+
+impl Folder {
+    /// Opens the folder, making it if it is not there. If another build has it, calls `on_wait` and waits.
+    ///
+    /// # Errors
+    /// [`BuildError::Unwritable`] or [`BuildError::Full`].
+    pub fn open(root: &Path, on_wait: impl FnOnce()) -> Result<Self, BuildError> {
+        fs::create_dir_all(root).map_err(BuildError::at(root))?;
+        let lock = lockable(root).map_err(BuildError::at(root))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                on_wait();
+                lock.lock().map_err(BuildError::at(root))?;
+            }
+            Err(TryLockError::Error(error)) => return Err(BuildError::at(root)(error)),
+        }
+        Ok(Folder { root: root.to_owned(), _lock: lock })
+    }
+
+    /// Makes a file hold these bytes; `false` if it did already. `path` is relative, its parts parted by `/`.
+    ///
+    /// # Errors
+    /// Any [`BuildError`] but that of templates; the file is then as it was.
+    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<bool, BuildError> {
+        let place = self.place(path)?;
+        let old = fs::symlink_metadata(&place).ok().filter(fs::Metadata::is_file);
+        if let Some(old) = &old
+            && old.len() == bytes.len() as u64
+            && fs::read(&place).is_ok_and(|there| there == bytes)
+        {
+            return Ok(false);
+        }
+        let folder = place.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).map_err(BuildError::at(folder))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(UNFINISHED);
+        #[cfg(unix)]
+        builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644));
+        let mut unfinished = builder.tempfile_in(folder).map_err(BuildError::at(&place))?;
+        unfinished.write_all(bytes).map_err(BuildError::at(&place))?;
+        if let Some(old) = old {
+            unfinished.as_file().set_permissions(old.permissions()).map_err(BuildError::at(&place))?;
+            unfinished.as_file().sync_data().map_err(BuildError::at(&place))?;
+        }
+        unfinished.persist(&place).map_err(|error| BuildError::at(&place)(error.error))?;
+        Ok(true)
+    }
+
+    /// Removes feeds, feed pages and lists that this program made and that are not in `kept` (paths as for
+    /// [`Self::put`]), unfinished files of builds that were killed, and folders that are empty then. Whatever has another
+    /// name, or another maker, stays. Answers what it removed.
+    ///
+    /// # Errors
+    /// [`BuildError::Unwritable`].
+    pub fn sweep(&self, kept: &BTreeSet<String>) -> Result<Vec<String>, BuildError> {
+        let mut removed = Vec::new();
+        sweep_folder(&self.root, "", kept, &mut removed)?;
+        removed.sort();
+        Ok(removed)
+    }
+
+    fn place(&self, path: &str) -> Result<PathBuf, BuildError> {
+        let relative = Path::new(path);
+        let below = relative.components().all(|part| matches!(part, Component::Normal(_)));
+        if path.is_empty() || !below || path.contains('\\') || path.contains('\0') {
+            return Err(BuildError::Outside(path.to_owned()));
+        }
+        Ok(self.root.join(relative))
+    }
+}
+
+fn sweep_folder(
+    folder: &Path,
+    prefix: &str,
+    kept: &BTreeSet<String>,
+    removed: &mut Vec<String>,
+) -> Result<(), BuildError> {
+    for entry in fs::read_dir(folder).map_err(BuildError::at(folder))? {
+        let entry = entry.map_err(BuildError::at(folder))?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(BuildError::at(&entry.path()))?);
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let relative = format!("{prefix}{name}");
+        if kind.is_dir() {
+            // Hidden folders (version control) are nobody's feeds.
+            if !name.starts_with('.') {
+                let before = removed.len();
+                sweep_folder(&path, &format!("{relative}/"), kept, removed)?;
+                if removed.len() > before {
+                    // Fails where something is left, and that is right.
+                    let _ = fs::remove_dir(&path);
+                }
+            }
+        } else if kind.is_file()
+            && !kept.contains(&relative)
+            && (name.starts_with(UNFINISHED) || is_feed_name(&relative) && is_ours(&path))
+        {
+            fs::remove_file(&path).map_err(BuildError::at(&path))?;
+            removed.push(relative);
+        }
+    }
+    Ok(())
+}
+
+/// What is locked: the folder itself, which leaves nothing behind.
+#[cfg(unix)]
+fn lockable(root: &Path) -> io::Result<File> {
+    File::open(root)
+}
+
+/// What is locked: a file beside the folder, where a folder cannot be opened.
+#[cfg(not(unix))]
+fn lockable(root: &Path) -> io::Result<File> {
+    let mut name = root.as_os_str().to_owned();
+    name.push(".lock");
+    File::options().create(true).truncate(false).write(true).open(name)
+}
+
+/// Whether a file is named as this program names its files.
+fn is_feed_name(path: &str) -> bool {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let numbered = |format: Format| {
+        let (stem, extension) = format.stem_and_extension();
+        let number = name.strip_prefix(stem).and_then(|n| n.strip_prefix('-'));
+        let number = number.and_then(|n| n.strip_suffix(extension)).and_then(|n| n.strip_suffix('.'));
+        number.is_some_and(|n| n.len() >= 4 && n.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let in_archive = folder == "archive" || folder.ends_with("/archive");
+    name == "index.html"
+        || name == opml::FILE
+        || Format::ALL.iter().any(|format| name == format.file() || in_archive && numbered(*format))
+}
+
+/// Whether a file says that this program made it.
+fn is_ours(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head));
+    let head = String::from_utf8_lossy(&head);
+    read.is_ok()
+        && [
+            format!("<generator>{GENERATOR}</generator>"),
+            format!(">{GENERATOR}</generator>"),
+            format!("\"user_comment\":\"Made by {GENERATOR}."),
+            format!("<meta name=\"generator\" content=\"{GENERATOR}\""),
+            opml::MARK.to_owned(),
+        ]
+        .iter()
+        .any(|mark| head.contains(mark.as_str()))
+}

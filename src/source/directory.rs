@@ -1,1 +1,325 @@
 //! A folder of files.
+//!
+//! In three steps, so that a cache can stand in for the second: [`directory::walk`] lists files with their size and
+//! time, [`directory::read_one`] makes a manuscript of one of them, and [`directory::finish`] puts all manuscripts in their
+//! places.
+
+use chrono::{DateTime, Utc};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use url::Url;
+
+use super::register::{self, Ids};
+use super::{Material, Options};
+use crate::error::{Failure, Kind};
+use crate::newsroom::assemble::{Keyed, assemble};
+use crate::newsroom::body::{self, Format};
+use crate::newsroom::front_matter;
+use crate::newsroom::link::{self, BODY_ENDINGS};
+use crate::newsroom::manuscript::{Context, File, MAX_BODY_BYTES, Read, from_files};
+use crate::newsroom::{Article, Bodies, Body, Problem};
+
+/// Endings of files that hold metadata only.
+const SIDECAR_ENDINGS: [&str; 2] = ["yaml", "yml"];
+/// Folders in folders; deeper is a loop or a mistake.
+const MAX_DEPTH: usize = 32;
+
+/// One article's file or files, as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The body's file (the sidecar's, where there is no body) relative to the folder, with `/`.
+    pub path: String,
+    /// The body's file: its size and time.
+    pub body: Option<Stat>,
+    /// The sidecar, relative to the folder, with its size and time.
+    pub sidecar: Option<(String, Stat)>,
+}
+
+/// What tells an unchanged file from a changed one without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Bytes.
+    pub size: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}
+
+/// The bodies of a folder's articles.
+#[derive(Debug)]
+pub struct Folder {
+    root: PathBuf,
+    name: String,
+    addresses: HashMap<String, Url>,
+}
+
+/// Reads all articles of a folder.
+///
+/// # Errors
+/// The folder or its register of ids cannot be read at all. Everything else is among [`Material::problems`].
+pub fn read(options: &Options, now: DateTime<Utc>) -> Result<Material<Folder>, Failure> {
+    let (listed, problems) = walk(options)?;
+    let context = options.context();
+    let read = listed.par_iter().map(|one| read_one(options, &context, one)).collect::<Vec<_>>();
+    finish(options, listed.into_iter().zip(read).collect(), problems, now)
+}
+
+/// Lists the articles of a folder, sorted by path, at any depth. Hidden files and folders are not looked at, and neither
+/// are files that are no text (pictures, for instance).
+///
+/// # Errors
+/// The folder itself cannot be read.
+pub fn walk(options: &Options) -> Result<(Vec<Listed>, Vec<Problem>), Failure> {
+    let mut walk = Walk { root: &options.folder, name: &options.name, files: Vec::new(), problems: Vec::new() };
+    let entries = std::fs::read_dir(&options.folder).map_err(|error| {
+        Failure::new(Kind::Configuration, format!("the folder of articles, {}, cannot be read", options.name))
+            .because(error)
+            .hint("Make the folder, or name another with `articles:` in the configuration.")
+    })?;
+    let mut above: Vec<PathBuf> = options.folder.canonicalize().into_iter().collect();
+    walk.entries(entries, "", &mut above);
+    let Walk { files, mut problems, .. } = walk;
+
+    let stats: Vec<std::io::Result<Stat>> = files.par_iter().map(|path| stat(&options.folder.join(path))).collect();
+    let mut listed: BTreeMap<String, Listed> = BTreeMap::new();
+    let mut sidecars = Vec::new();
+    let mut by_stem: HashMap<String, String> = HashMap::new();
+    for (path, stat) in files.into_iter().zip(stats) {
+        let stat = match stat {
+            Ok(stat) => stat,
+            Err(error) => {
+                problems.push(unreadable(&options.name, &path, &error));
+                continue;
+            }
+        };
+        let (stem, ending) = split_ending(&path);
+        if SIDECAR_ENDINGS.contains(&ending) {
+            sidecars.push((path, stat));
+            continue;
+        }
+        if let Some(other) = by_stem.insert(stem.to_owned(), path.clone()) {
+            problems.push(
+                Problem::new(format!("{}/{path}", options.name), format!("there is also {}/{other}", options.name))
+                    .help("two bodies of one name are two articles with one address; rename one of them"),
+            );
+            by_stem.insert(stem.to_owned(), other);
+            continue;
+        }
+        listed.insert(path.clone(), Listed { path, body: Some(stat), sidecar: None });
+    }
+    for (path, stat) in sidecars {
+        let stem = split_ending(&path).0;
+        if let Some(article) = by_stem.get(stem).and_then(|body| listed.get_mut(body)) {
+            match &article.sidecar {
+                None => article.sidecar = Some((path, stat)),
+                Some((other, _)) => problems.push(
+                    Problem::new(format!("{}/{path}", options.name), format!("there is also {}/{other}", options.name))
+                        .help("keep one of the two"),
+                ),
+            }
+        } else {
+            let article = Listed { path: path.clone(), body: None, sidecar: Some((path.clone(), stat)) };
+            listed.insert(path, article);
+        }
+    }
+    Ok((listed.into_values().collect(), problems))
+}
+
+/// Reads one article. Depends on the bytes of its files and on `context`, and on nothing else.
+pub fn read_one(options: &Options, context: &Context, listed: &Listed) -> Read {
+    let bytes = |path: &str, stat: Stat| {
+        if stat.size > MAX_BODY_BYTES as u64 + (1 << 20) {
+            let what = format!("the file has more than {} MB", MAX_BODY_BYTES >> 20);
+            return Err(Problem::new(format!("{}/{path}", options.name), what)
+                .help("an article is text; link to large files instead"));
+        }
+        std::fs::read(options.folder.join(path)).map_err(|error| unreadable(&options.name, path, &error))
+    };
+    let body = listed.body.map(|stat| bytes(&listed.path, stat)).transpose();
+    let sidecar = listed.sidecar.as_ref().map(|(path, stat)| bytes(path, *stat)).transpose();
+    let (body, sidecar) = match (body, sidecar) {
+        (Ok(body), Ok(sidecar)) => (body, sidecar),
+        (body, sidecar) => {
+            let problems = body.err().into_iter().chain(sidecar.err()).collect();
+            return Read { manuscript: None, problems };
+        }
+    };
+    let name = format!("{}/{}", options.name, listed.path);
+    let sidecar_path = listed.sidecar.as_ref().map_or("", |(path, _)| path.as_str());
+    let sidecar_name = format!("{}/{sidecar_path}", options.name);
+    let mut read = from_files(
+        body.as_deref().map(|bytes| File { name: &name, path: &listed.path, bytes }),
+        sidecar.as_deref().map(|bytes| File { name: &sidecar_name, path: sidecar_path, bytes }),
+        context,
+    );
+    if listed.body.is_none()
+        && let Some(manuscript) = &read.manuscript
+    {
+        let article = &manuscript.article;
+        if article.external_url.is_none() && article.enclosure.is_none() && !manuscript.draft {
+            let stem = split_ending(&listed.path).0.rsplit('/').next().unwrap_or_default();
+            read.problems.push(
+                Problem::new(&sidecar_name, format!("there is no body beside it: {stem}.md, .html or .txt"))
+                    .help("name both files alike; only a link post (`link:`) or an `enclosure:` can do without a body"),
+            );
+            read.manuscript = None;
+        }
+    }
+    read
+}
+
+/// Puts manuscripts in their places. `read` comes in the order of [`walk`]; `problems` are those of the walk.
+///
+/// # Errors
+/// The register of ids cannot be read, or is broken.
+pub fn finish(
+    options: &Options,
+    read: Vec<(Listed, Read)>,
+    mut problems: Vec<Problem>,
+    now: DateTime<Utc>,
+) -> Result<Material<Folder>, Failure> {
+    let loaded = register::load(&options.folder, &options.name)?;
+    let mut manuscripts: Vec<Keyed> = Vec::with_capacity(read.len());
+    let mut held = Vec::new();
+    for (listed, read) in read {
+        problems.extend(read.problems);
+        match read.manuscript {
+            Some(manuscript) => manuscripts.push((listed.path, manuscript)),
+            None => {
+                held.push(listed.path);
+            }
+        }
+    }
+    let assembled =
+        assemble(options.masthead.clone(), options.sections.clone(), manuscripts, &loaded.register, &held, now);
+    problems.extend(assembled.problems.into_iter().map(|problem| with_line(options, problem)));
+    problems.sort_by(|a, b| a.place.cmp(&b.place));
+    Ok(Material {
+        newsroom: assembled.newsroom,
+        bodies: Folder { root: options.folder.clone(), name: options.name.clone(), addresses: assembled.addresses },
+        problems,
+        next: assembled.next,
+        ids: Ids::new(loaded, assembled.register),
+    })
+}
+
+impl Bodies for Folder {
+    fn body(&self, article: &Article) -> Result<Body, Problem> {
+        let file = &article.place.file;
+        let path = file.strip_prefix(&self.name).map_or(file.as_str(), |rest| rest.trim_start_matches('/'));
+        let Some(format) = Format::of_ending(split_ending(path).1) else {
+            return Ok(body::render(article, Format::Text, "")); // a piece that is metadata only
+        };
+        let bytes = std::fs::read(self.root.join(path)).map_err(|error| unreadable(&self.name, path, &error))?;
+        let text = String::from_utf8(bytes).map_err(|_| Problem::new(file, "this is not UTF-8 text any more"))?;
+        let split = front_matter::split(&text, file)?;
+        if self.addresses.is_empty() {
+            return Ok(body::render(article, format, split.body));
+        }
+        let address = |file: &str| self.addresses.get(file).map(Url::to_string);
+        Ok(body::render(article, format, &link::with_addresses(split.body, path, address)))
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    name: &'a str,
+    files: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Walk<'_> {
+    fn entries(&mut self, entries: std::fs::ReadDir, below: &str, above: &mut Vec<PathBuf>) {
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.problems.push(unreadable(self.name, below, &error));
+                    continue;
+                }
+            };
+            let file_name = entry.file_name();
+            let Some(file_name) = file_name.to_str() else {
+                let shown = file_name.to_string_lossy();
+                self.problems.push(
+                    Problem::new(format!("{}/{below}{shown}", self.name), "the file's name is not UTF-8")
+                        .help("rename the file"),
+                );
+                continue;
+            };
+            if file_name.starts_with('.') {
+                continue;
+            }
+            let path = format!("{below}{file_name}");
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.folder(&path, above),
+                Ok(kind) if kind.is_file() => self.file(path),
+                // A link: what it leads to decides.
+                Ok(_) => match std::fs::metadata(self.root.join(&path)) {
+                    Ok(target) if target.is_dir() => self.folder(&path, above),
+                    Ok(target) if target.is_file() => self.file(path),
+                    Err(error) if is_material(&path) => self.problems.push(unreadable(self.name, &path, &error)),
+                    Ok(_) | Err(_) => {}
+                },
+                Err(error) => self.problems.push(unreadable(self.name, &path, &error)),
+            }
+        }
+    }
+
+    fn file(&mut self, path: String) {
+        if is_material(&path) {
+            self.files.push(path);
+        }
+    }
+
+    fn folder(&mut self, path: &str, above: &mut Vec<PathBuf>) {
+        let full = self.root.join(path);
+        let entries = full.canonicalize().and_then(|real| std::fs::read_dir(&full).map(|entries| (real, entries)));
+        match entries {
+            Ok((real, _)) if above.contains(&real) || above.len() >= MAX_DEPTH => self.problems.push(
+                Problem::new(format!("{}/{path}", self.name), "the folder leads back into itself")
+                    .help("remove the link"),
+            ),
+            Ok((real, entries)) => {
+                above.push(real);
+                self.entries(entries, &format!("{path}/"), above);
+                above.pop();
+            }
+            Err(error) => self.problems.push(unreadable(self.name, path, &error)),
+        }
+    }
+}
+
+/// Whether a file is part of an article.
+fn is_material(path: &str) -> bool {
+    let ending = split_ending(path).1;
+    BODY_ENDINGS.contains(&ending) || SIDECAR_ENDINGS.contains(&ending)
+}
+
+fn split_ending(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).unwrap_or((path, ""))
+}
+
+fn stat(path: &Path) -> std::io::Result<Stat> {
+    let metadata = std::fs::metadata(path)?;
+    Ok(Stat { size: metadata.len(), modified: metadata.modified()? })
+}
+
+fn unreadable(name: &str, path: &str, error: &std::io::Error) -> Problem {
+    Problem::new(format!("{name}/{path}"), format!("this cannot be read: {error}"))
+        .help("check that it is there and that you may read it")
+}
+
+/// Problems between articles know their line's number; its text is read only now.
+fn with_line(options: &Options, mut problem: Problem) -> Problem {
+    if problem.place.line > 0 && problem.line.is_empty() {
+        let path = problem.place.file.strip_prefix(&options.name).unwrap_or_default().trim_start_matches('/');
+        let text = std::fs::read_to_string(options.folder.join(path)).unwrap_or_default();
+        if let Some(line) = text.lines().nth(problem.place.line as usize - 1) {
+            problem.set_line(line);
+            problem.span = u32::try_from(line.chars().count()).unwrap_or(1).max(1);
+        }
+    }
+    problem
+}

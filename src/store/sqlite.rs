@@ -1,1 +1,215 @@
 //! One file, for one machine.
+//!
+//! One thread writes, and commits in groups ([`writer`]); reads run beside it on connections of their own. The database
+//! is in WAL mode with `synchronous=FULL`: what was answered survives a power cut.
+
+mod editions;
+mod ledger;
+mod person;
+mod reader;
+mod row;
+mod schema;
+mod subscribers;
+mod writer;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::StoreError;
+use crate::subscriber::ErasureKey;
+use reader::Readers;
+use writer::Writer;
+
+/// How long a statement waits for another program's lock.
+const BUSY: Duration = Duration::from_secs(10);
+/// Pages in the write-ahead log before it is written back: 16 MiB. Larger makes write-backs rarer and longer.
+const CHECKPOINT_PAGES: i64 = 4096;
+/// Bytes that the write-ahead log shrinks to after a large transaction.
+const WAL_KEEP: i64 = 64 << 20;
+
+/// A ledger in one SQLite file. Dropping it waits for what is being written.
+#[derive(Debug)]
+pub struct SqliteStore {
+    readers: Readers,
+    writer: Writer,
+    erasure: Option<ErasureKey>,
+}
+
+impl SqliteStore {
+    /// Opens a ledger, making the file and its folder where they are missing, and brings it to this program's version.
+    ///
+    /// # Errors
+    /// All of [`StoreError`] but `Stopped`.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_waiting(path, BUSY)
+    }
+
+    /// As [`SqliteStore::open`], with another limit of waiting for locks.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub fn open_waiting(path: &Path, busy: Duration) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(|e| StoreError::Unwritable(e.to_string()))?;
+        }
+        let mut db = connect(path, busy)?;
+        schema::migrate(&mut db)?;
+        Ok(SqliteStore { readers: Readers::new(path.to_owned(), busy), writer: Writer::start(db)?, erasure: None })
+    }
+
+    /// With the key under which erased people are remembered. Without it nobody can be erased; once somebody was, nobody can
+    /// be added without it either.
+    #[must_use]
+    pub fn with_erasure_key(self, key: ErasureKey) -> Self {
+        SqliteStore { erasure: Some(key), ..self }
+    }
+
+    /// Writes a copy of the ledger as it stands into a new file, while everything goes on.
+    ///
+    /// # Errors
+    /// [`StoreError::Unwritable`] where the file exists or cannot be written.
+    pub async fn backup(&self, file: PathBuf) -> Result<(), StoreError> {
+        if file.exists() {
+            return Err(StoreError::Unwritable("the file of the copy exists already".to_owned()));
+        }
+        let Some(name) = file.to_str().map(str::to_owned) else {
+            return Err(StoreError::Unwritable("the name of the copy is not Unicode".to_owned()));
+        };
+        self.readers.read(move |db| Ok(db.execute("VACUUM INTO ?1", [name]).map(|_| ())?)).await
+    }
+}
+
+/// A connection as all of ours are.
+fn connect(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(busy)?;
+    db.set_prepared_statement_cache_capacity(64);
+    db.pragma_update(None, "journal_mode", "wal")?;
+    db.pragma_update(None, "synchronous", "full")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "temp_store", "memory")?;
+    db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    db.pragma_update(None, "journal_size_limit", WAL_KEEP)?;
+    Ok(db)
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(code, _) = &error else {
+            return StoreError::Database(error.to_string());
+        };
+        match code.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
+                StoreError::Locked
+            }
+            ErrorCode::DiskFull => StoreError::DiskFull,
+            ErrorCode::NotADatabase => StoreError::NotALedger,
+            ErrorCode::DatabaseCorrupt => StoreError::Damaged(error.to_string()),
+            ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+                StoreError::Unwritable(error.to_string())
+            }
+            _ => StoreError::Database(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn failure(path: &Path) -> StoreError {
+        SqliteStore::open_waiting(path, Duration::from_millis(50)).unwrap_err()
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_no_ledger() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ledger.sqlite");
+        std::fs::write(&file, "name,address\n".repeat(200)).unwrap();
+        assert_eq!(failure(&file), StoreError::NotALedger);
+    }
+
+    #[test]
+    fn another_programs_database_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ledger.sqlite");
+        Connection::open(&file).unwrap().execute_batch("CREATE TABLE recipe (id)").unwrap();
+        assert_eq!(failure(&file), StoreError::NotALedger);
+        let tables: i64 =
+            Connection::open(&file).unwrap().query_row("SELECT count(*) FROM sqlite_schema", [], |r| r.get(0)).unwrap();
+        assert_eq!(tables, 1);
+    }
+
+    #[test]
+    fn a_ledger_of_a_newer_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ledger.sqlite");
+        drop(SqliteStore::open(&file).unwrap());
+        Connection::open(&file).unwrap().pragma_update(None, "user_version", 9000).unwrap();
+        assert!(matches!(failure(&file), StoreError::Newer { found: 9000, .. }));
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("var"), "a file").unwrap();
+        assert!(matches!(failure(&folder.path().join("var/ledger.sqlite")), StoreError::Unwritable(_)));
+    }
+
+    #[tokio::test]
+    async fn a_locked_ledger_says_so_and_writes_nothing() {
+        use crate::subscriber::{Subscribers, SuppressionReason};
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ledger.sqlite");
+        let store = SqliteStore::open_waiting(&file, Duration::from_millis(50)).unwrap();
+        let other = Connection::open(&file).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let address = "ana@example.org".parse().unwrap();
+        let said = store.suppress(&address, SuppressionReason::Manual, "", chrono::Utc::now()).await;
+        assert_eq!(said, Err(StoreError::Locked));
+        other.execute_batch("ROLLBACK").unwrap();
+        store.suppress(&address, SuppressionReason::Manual, "", chrono::Utc::now()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_says_so_and_the_ledger_goes_on_when_there_is_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
+        let full = store
+            .writer
+            .write(|db| {
+                db.pragma_update(None, "max_page_count", 1)?;
+                for n in 0..2000 {
+                    db.execute("INSERT INTO schedule_run VALUES (?1, ?2)", (format!("{n:0>500}"), n))?;
+                }
+                Ok(())
+            })
+            .await;
+        assert_eq!(full, Err(StoreError::DiskFull));
+        let left: i64 = store
+            .writer
+            .write(|db| {
+                db.pragma_update(None, "max_page_count", 1 << 30)?;
+                Ok(db.query_row("SELECT count(*) FROM schedule_run", [], |r| r.get(0))?)
+            })
+            .await
+            .unwrap();
+        assert_eq!(left, 0);
+    }
+
+    #[tokio::test]
+    async fn a_copy_is_a_ledger_and_never_overwrites() {
+        use crate::digest::Editions;
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
+        let due = "2026-11-02T06:00:00Z".parse().unwrap();
+        store.ran("weekly", due).await.unwrap();
+        let copy = folder.path().join("copy.sqlite");
+        store.backup(copy.clone()).await.unwrap();
+        assert_eq!(SqliteStore::open(&copy).unwrap().last_run("weekly").await.unwrap(), Some(due));
+        assert!(matches!(store.backup(copy).await, Err(StoreError::Unwritable(_))));
+    }
+}

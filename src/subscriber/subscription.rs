@@ -11,7 +11,7 @@ use super::address::Address;
 pub struct SubscriberId(pub i64);
 
 /// One address that asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subscriber {
     /// In the ledger.
     pub id: SubscriberId,
@@ -36,7 +36,7 @@ pub enum SubscriptionState {
 }
 
 /// Subscriber × digest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subscription {
     /// The digest's slug.
     pub digest: String,

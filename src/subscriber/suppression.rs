@@ -18,7 +18,7 @@ pub enum SuppressionReason {
 }
 
 /// An address never to be mailed, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Suppression {
     /// Why.
     pub reason: SuppressionReason,

@@ -1,11 +1,24 @@
 //! SMTP, on lettre's connections.
+//!
+//! lettre speaks and parses; we own the socket (no delay), the time limits, the certificates that are trusted, and the
+//! order of commands and replies, because its own transports have no time limit for a mute server, no `PIPELINING`, and
+//! stop for 40 ms a mail (Nagle's algorithm against delayed acknowledgements).
+
+mod connection;
+mod dial;
+mod offers;
+mod trust;
+mod wire;
+
+pub use connection::Connection;
+pub use trust::TrustError;
 
 use secrecy::SecretString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{OpenError, Sent};
-use crate::mail::Mail;
+use super::OpenError;
 
 /// How to reach the relays.
 #[derive(Debug, Clone)]
@@ -22,6 +35,11 @@ pub struct Options {
     pub timeout: Duration,
     /// Mails on one connection, before a new one is opened.
     pub mails_per_connection: u32,
+}
+
+impl Options {
+    /// RFC 5321 section 4.5.3.2.6: the answer to a whole message takes longer than others (ten minutes against five, there).
+    pub const DOT_FACTOR: u32 = 2;
 }
 
 /// One relay.
@@ -53,35 +71,43 @@ pub struct Login {
     pub user: String,
     /// Password; never printed.
     pub password: SecretString,
+    /// The password is an OAuth 2 access token: log in by XOAUTH2, and by nothing else.
+    pub token: bool,
 }
 
 /// The relays, and how to reach them.
 #[derive(Debug)]
 pub struct Smtp {
-    /// As configured.
-    pub options: Options,
+    options: Options,
+    tls: Tls,
 }
 
+/// What TLS needs; or why there is none, which is told where a relay wants it.
+type Tls = Result<Arc<rustls::ClientConfig>, String>;
+
 impl Smtp {
-    /// Opens one connection: TCP without delay, TLS as required, EHLO, AUTH.
+    /// Reads the certificates that are trusted.
+    ///
+    /// # Errors
+    /// [`TrustError`] where [`Options::trust`] cannot be read or holds no certificate.
+    pub fn new(options: Options) -> Result<Self, TrustError> {
+        let tls = trust::client(options.trust.as_deref())?;
+        Ok(Smtp { options, tls })
+    }
+
+    /// Opens one connection: TCP without delay, TLS as required, EHLO, AUTH. Where a relay is unreachable the next is tried;
+    /// one that cannot be trusted or refuses the login is told at once, for only a person can help.
     ///
     /// # Errors
     /// [`OpenError`] of the last relay tried.
     pub async fn connect(&self) -> Result<Connection, OpenError> {
-        todo!()
+        let mut last = OpenError::Unreachable { relay: "no relay".to_owned(), cause: "none is configured".to_owned() };
+        for relay in &self.options.relays {
+            match dial::dial(relay, &self.options, &self.tls).await {
+                Err(error @ OpenError::Unreachable { .. }) => last = error,
+                done => return done,
+            }
+        }
+        Err(last)
     }
-}
-
-/// One SMTP connection.
-#[derive(Debug)]
-pub struct Connection {}
-
-impl Connection {
-    /// One transaction; see [`super::Line::send`].
-    pub async fn send(&mut self, _mail: &Mail, _next: Option<&Mail>) -> Sent {
-        todo!()
-    }
-
-    /// QUIT, without waiting long for the answer.
-    pub async fn quit(self) {}
 }

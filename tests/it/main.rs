@@ -2,11 +2,25 @@
 //!
 //! Everything here is real: real files, the real binary, real readers of feeds and mails. A test that needs a tool
 //! which is missing fails when `PRESSRUN_TESTS_COMPLETE=1` is set (as `scripts/test` does); it never passes by not looking.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
+mod broken_lists;
+mod broken_material;
+mod broken_templates;
+mod conformance;
+mod dkim;
+mod errors;
+mod feeds;
+mod feeds_online;
 mod house;
+mod lists_into_the_ledger;
+mod main_job;
+mod press;
 mod publish;
 mod readers_over_http;
+mod reading_articles;
 mod serve;
+mod smtp;
+mod support;
 mod websub;
 mod wire;

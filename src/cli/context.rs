@@ -1,0 +1,146 @@
+//! What every command needs: the configuration as meant, and the ledger.
+
+use chrono::{DateTime, Utc};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Common, failures, keys, output};
+use crate::config::{LedgerAddress, Overrides, Refused, Settings};
+use crate::delivery::Ledger;
+use crate::delivery::ledger::Counts;
+use crate::digest::render::{self, TemplateFile, Templates};
+use crate::digest::{Digest, Edition, EditionId, EditionState, Editions};
+use crate::error::{Failure, Kind};
+use crate::newsroom::Problem;
+use crate::newsroom::problem;
+use crate::press::PressLock;
+use crate::store::SqliteStore;
+
+/// The ledger's database.
+pub(crate) type Store = Arc<SqliteStore>;
+
+/// The configuration, and what runs asynchronous work.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Context {
+    /// Reads the configuration; lists all that is wrong with it.
+    pub(crate) fn load(common: &Common) -> Result<Self, Failure> {
+        let overrides = Overrides { transport: common.transport.clone(), ..Overrides::from_environment() };
+        let settings = Settings::load(&common.config, &overrides).map_err(|refused| match refused {
+            Refused::Failure(failure) => failure,
+            Refused::Problems(problems) => {
+                output::problems(common, &problems);
+                output::found(problems.len(), Kind::Configuration).hint(format!("mend {}", common.config.display()))
+            }
+        })?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))?;
+        Ok(Context { settings, runtime })
+    }
+
+    /// Runs asynchronous work to its end.
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// Opens the ledger.
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        let LedgerAddress::Sqlite(path) = &self.settings.ledger;
+        let store = SqliteStore::open(path).map_err(|e| failures::opening(&self.shown(path), &e))?;
+        Ok(Arc::new(store.with_erasure_key(keys::erasure(self)?)))
+    }
+
+    /// Takes the press's lock: only one run at a time on a ledger.
+    pub(crate) fn press_lock(&self) -> Result<PressLock, Failure> {
+        let LedgerAddress::Sqlite(path) = &self.settings.ledger;
+        crate::press::lock(path).map_err(|e| match e {
+            crate::press::LockError::Held => Failure::new(Kind::Unavailable, "another run is at work on this ledger")
+                .hint("wait until it ends; nothing is lost, and nothing is sent twice"),
+            crate::press::LockError::File(error) => {
+                Failure::new(Kind::Unavailable, format!("cannot lock the ledger {}", self.shown(path)))
+                    .because(error)
+                    .hint("the ledger's folder must be writable")
+            }
+        })
+    }
+
+    /// The digest with this slug.
+    pub(crate) fn digest(&self, slug: &str) -> Result<&Digest, Failure> {
+        let slugs = || self.settings.digests.iter().map(|d| d.slug.as_str());
+        self.settings.digests.iter().find(|d| d.slug == slug).ok_or_else(|| {
+            let hint = if self.settings.digests.is_empty() {
+                "the configuration has none: add one to `digests:`".to_owned()
+            } else {
+                problem::suggest(slug, slugs())
+            };
+            Failure::new(Kind::Usage, format!("there is no digest `{slug}`")).hint(hint)
+        })
+    }
+
+    /// An edition by its number in the ledger.
+    pub(crate) fn edition(&self, store: &Store, id: i64) -> Result<Edition, Failure> {
+        let found = self.block_on(store.edition(EditionId(id))).map_err(failures::ledger)?;
+        found.ok_or_else(|| {
+            Failure::new(Kind::Usage, format!("there is no edition {id}"))
+                .hint("pressrun edition list shows those there are")
+        })
+    }
+
+    /// The digest's draft, where one waits.
+    pub(crate) fn draft(&self, store: &Store, digest: &Digest) -> Result<Option<Edition>, Failure> {
+        let editions = self.block_on(store.editions(Some(&digest.slug))).map_err(failures::ledger)?;
+        let Some(draft) = editions.iter().find(|e| e.state == EditionState::Draft) else { return Ok(None) };
+        self.edition(store, draft.id.0).map(Some)
+    }
+
+    /// How an edition's deliveries stand.
+    pub(crate) fn counts(&self, store: &Store, edition: EditionId) -> Result<Counts, Failure> {
+        self.block_on(store.counts(edition)).map_err(failures::ledger)
+    }
+
+    /// The digest's templates, read and tried.
+    pub(crate) fn templates(&self, digest: &Digest) -> Result<Templates, Vec<Problem>> {
+        let own = |name: &str| -> Result<Option<TemplateFile>, Problem> {
+            let path = self.settings.templates.join(&digest.template).join(name);
+            let file = self.shown(&path);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Ok(Some(TemplateFile { file, text })),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(Problem::new(file, format!("the template cannot be read: {error}"))),
+            }
+        };
+        let [html, text] = render::templates::FILES;
+        match (own(html), own(text)) {
+            (Ok(html), Ok(text)) => Templates::new(digest, render::Overrides { html, text }),
+            (html, text) => Err([html.err(), text.err()].into_iter().flatten().collect()),
+        }
+    }
+
+    /// As [`Context::templates`]; lists what is wrong with them.
+    pub(crate) fn templates_or_fail(&self, common: &Common, digest: &Digest) -> Result<Templates, Failure> {
+        self.templates(digest).map_err(|problems| {
+            output::problems(common, &problems);
+            output::found(problems.len(), Kind::Material)
+                .hint("mend the template, or take it away: then the embedded one is used")
+        })
+    }
+
+    /// A moment as the digest's readers name it.
+    pub(crate) fn local(digest: &Digest, moment: DateTime<Utc>) -> String {
+        let zone = digest.schedule.as_ref().map_or(chrono_tz::UTC, crate::digest::Schedule::time_zone);
+        moment.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M %Z").to_string()
+    }
+
+    /// A path as a person would name it: relative to the configuration's folder.
+    pub(crate) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.settings.root).unwrap_or(path).display().to_string()
+    }
+
+    /// A path that the command line names: relative to where the person stands.
+    pub(crate) fn here(path: &Path) -> PathBuf {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+    }
+}

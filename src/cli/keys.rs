@@ -1,0 +1,83 @@
+//! The secrets that stand beside the ledger, each in a file that only its owner may read, made when it is missing.
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::failures;
+use crate::config::LedgerAddress;
+use crate::error::{Failure, Kind};
+use crate::subscriber::ErasureKey;
+use crate::subscriber::token::Keys;
+
+/// The keys that sign the links in mails.
+pub(crate) fn links(context: &Context) -> Result<Keys, Failure> {
+    let path = beside_the_ledger(context, "link.keys");
+    let text = kept(&path, || Ok(Keys::fresh(random()?).to_text()))?;
+    Keys::parse(text.expose_secret()).map_err(|e| {
+        Failure::new(Kind::Configuration, format!("the keys in {} cannot be used", context.shown(&path)))
+            .because(e)
+            .hint("put back a backup: without these keys no link in older mails works")
+    })
+}
+
+/// The key by which a ledger remembers whom it has forgotten.
+pub(crate) fn erasure(context: &Context) -> Result<ErasureKey, Failure> {
+    let path = beside_the_ledger(context, "erasure.key");
+    let text = kept(&path, || Ok(SecretString::from(STANDARD.encode(random::<32>()?))))?;
+    ErasureKey::parse(text.expose_secret()).ok_or_else(|| {
+        Failure::new(Kind::Configuration, format!("the key in {} cannot be used", context.shown(&path)))
+            .because("it is not 32 octets in base64")
+            .hint("put back a backup: without this key an erased reader could be brought back by a list")
+    })
+}
+
+/// Octets of the system's randomness.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut octets = [0; N];
+    let filled = SystemRandom::new().fill(&mut octets);
+    filled.map_err(|_| Failure::new(Kind::Unavailable, "the system gives no random numbers"))?;
+    Ok(octets)
+}
+
+fn beside_the_ledger(context: &Context, name: &str) -> PathBuf {
+    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
+    ledger.with_file_name(name)
+}
+
+/// What a file of secrets holds; makes it where it is missing.
+fn kept(path: &Path, make: impl FnOnce() -> Result<SecretString, Failure>) -> Result<SecretString, Failure> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let text = make()?;
+            match write_secret(path, text.expose_secret()) {
+                Ok(()) => Ok(text),
+                // Another process was quicker: its secret counts.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    std::fs::read_to_string(path).map(Into::into).map_err(|e| failures::file("cannot read", path, &e))
+                }
+                Err(error) => Err(failures::file("cannot write", path, &error)),
+            }
+        }
+        Err(error) => Err(failures::file("cannot read", path, &error)),
+    }
+}
+
+/// Writes a file that only its owner may read; whole or not at all, and never over one that is there.
+fn write_secret(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    // A temporary file may be read by its owner only, and keeps that.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.error),
+    }
+}

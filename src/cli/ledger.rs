@@ -1,0 +1,192 @@
+//! `pressrun ledger …`: who got what, when, and what the server said.
+
+use chrono::Utc;
+use clap::{Subcommand, ValueEnum};
+
+use super::context::{Context, Store};
+use super::{Common, Done, failures, output};
+use crate::delivery::ledger::Resolution;
+use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
+use crate::error::{Failure, Kind};
+use crate::subscriber::Address;
+
+/// Arguments of `pressrun ledger`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Did she get it, when, what did the server say
+    Show {
+        /// The edition's number in `edition list`
+        edition: i64,
+        /// Only this reader's delivery, with every attempt
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<String>,
+        /// Only deliveries that are, or once were, uncertain
+        #[arg(long, conflicts_with = "address")]
+        uncertain: bool,
+    },
+    /// Decide what uncertain deliveries were
+    Resolve {
+        /// The edition's number in `edition list`
+        edition: i64,
+        /// What they were
+        #[arg(long = "as", value_enum)]
+        decision: Decision,
+    },
+    /// Stop sending an edition for now
+    Pause {
+        /// The edition's number in `edition list`
+        edition: i64,
+        /// Why, for those who look at it later
+        #[arg(long, default_value = "paused by an operator")]
+        why: String,
+    },
+    /// Go on with a paused edition
+    Resume {
+        /// The edition's number in `edition list`
+        edition: i64,
+    },
+    /// Copy the ledger into a file, safely while it is in use
+    Backup {
+        /// The copy; must not be there yet
+        file: std::path::PathBuf,
+    },
+}
+
+/// Deliveries are listed in pages of this size.
+const PAGE: u32 = 1_000;
+
+/// What an operator says of uncertain deliveries.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Decision {
+    /// They arrived
+    Accepted,
+    /// Send them again, with the same Message-ID
+    Resend,
+}
+
+/// Reads and mends the ledger.
+pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
+    let context = Context::load(common)?;
+    let store = context.store()?;
+    match arguments.action {
+        Action::Show { edition, address, uncertain } => {
+            show(common, &context, &store, edition, address.as_deref(), uncertain)
+        }
+        Action::Resolve { edition, decision } => resolve(common, &context, &store, edition, decision),
+        Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
+        Action::Resume { edition } => pause(common, &context, &store, edition, None),
+        Action::Backup { file } => {
+            context.block_on(store.backup(Context::here(&file))).map_err(failures::ledger)?;
+            output::line(common, "backup", context.shown(&file));
+            Ok(())
+        }
+    }
+}
+
+fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, uncertain: bool) -> Done {
+    let edition = context.edition(store, id)?;
+    if let Some(address) = address {
+        let to: Address = address.parse().map_err(|e| Failure::new(Kind::Usage, "this is no address").because(e))?;
+        let found = context.block_on(store.record(edition.id, &to)).map_err(failures::ledger)?;
+        let record = found.ok_or_else(|| {
+            Failure::new(Kind::Usage, "this edition has no delivery to that address")
+                .hint("she had not confirmed, or had left, when the edition was approved")
+        })?;
+        tell(common, &record);
+        return Ok(());
+    }
+    let counts = context.counts(store, edition.id)?;
+    output::event(
+        common,
+        &serde_json::json!({ "event": "edition", "edition": edition.id, "digest": edition.digest, "number": edition.number, "state": edition.state, "deliveries": counts }),
+    );
+    if !common.json {
+        output::text(format!("{} no. {}: {}", edition.digest, edition.number, output::counts(&counts)));
+        if counts.doubtful > 0 {
+            output::text(format!(
+                "{} were uncertain at some time: those readers may have it twice",
+                output::grouped(counts.doubtful)
+            ));
+        }
+    }
+    let mut after = None;
+    while uncertain {
+        let page = context.block_on(store.doubtful(edition.id, after, PAGE)).map_err(failures::ledger)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id);
+        page.iter().for_each(|record| tell(common, record));
+    }
+    Ok(())
+}
+
+/// One delivery with its attempts.
+fn tell(common: &Common, record: &DeliveryRecord) {
+    let DeliveryRecord { id, address, state, due, doubts, attempts } = record;
+    output::event(
+        common,
+        &serde_json::json!({ "event": "delivery", "delivery": id, "address": address.as_str(), "state": state, "due": due, "doubts": doubts, "attempts": attempts }),
+    );
+    if common.json {
+        return;
+    }
+    let doubt = if *doubts > 0 { ", uncertain at some time: may have arrived twice" } else { "" };
+    output::text(format!("{address}: {}{doubt}", state_name(*state)));
+    for attempt in attempts {
+        let Reply { code, status, text } = &attempt.reply;
+        let when = attempt.ended.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S");
+        let code = if *code == 0 { String::new() } else { format!("{code} {}", status.as_deref().unwrap_or_default()) };
+        output::text(format!("  {when}  {:<9} {code} {text}", attempt.outcome.as_str()));
+    }
+}
+
+fn state_name(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Waiting => "waiting",
+        DeliveryState::Claimed | DeliveryState::InFlight => "under way",
+        DeliveryState::Accepted => "accepted by the mail server",
+        DeliveryState::Rejected => "refused by the mail server",
+        DeliveryState::Expired => "given up after many tries",
+        DeliveryState::Uncertain => "uncertain: it may have gone out and may have not",
+        DeliveryState::Withdrawn => "withdrawn before its turn",
+    }
+}
+
+fn resolve(common: &Common, context: &Context, store: &Store, id: i64, decision: Decision) -> Done {
+    let edition = context.edition(store, id)?;
+    let resolution = match decision {
+        Decision::Accepted => Resolution::Accepted,
+        Decision::Resend => Resolution::Resend,
+    };
+    let resolved =
+        context.block_on(store.resolve(edition.id, None, resolution, Utc::now())).map_err(failures::ledger)?;
+    output::event(common, &serde_json::json!({ "event": "resolved", "edition": edition.id, "deliveries": resolved }));
+    let then = if matches!(decision, Decision::Resend) { ": the next pressrun run sends them again" } else { "" };
+    output::line(
+        common,
+        "resolved",
+        format!(
+            "{} uncertain {}{then}",
+            output::grouped(resolved),
+            if resolved == 1 { "delivery" } else { "deliveries" }
+        ),
+    );
+    Ok(())
+}
+
+fn pause(common: &Common, context: &Context, store: &Store, id: i64, why: Option<&str>) -> Done {
+    let edition = context.edition(store, id)?;
+    let changed = context.block_on(store.pause(edition.id, why)).map_err(failures::ledger)?;
+    let told = match (changed, why) {
+        (true, Some(_)) => "nothing more of it goes out until pressrun ledger resume",
+        (true, None) => "the next pressrun run goes on with it",
+        (false, _) => "nothing changed: it is not under way, or stands so already",
+    };
+    output::line(common, "edition", format!("{} no. {}: {told}", edition.digest, edition.number));
+    Ok(())
+}

@@ -1,0 +1,214 @@
+//! `pressrun send DIGEST`, and the sending part of `pressrun run`.
+
+use chrono::Utc;
+
+use super::context::{Context, Store};
+use super::mailing::{self, NOBODY, Writer};
+use super::material::{Articles, Material};
+use super::{Common, Done, failures, output, subscribers};
+use crate::delivery::{Fate, Ledger, Step};
+use crate::digest::{Approval, Digest, Edition, EditionState};
+use crate::error::{Failure, Kind};
+use crate::press::seal;
+use crate::subscriber::Address;
+
+/// Arguments of `pressrun send`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The digest's slug
+    digest: String,
+    /// Send the next edition (or the waiting draft) to this address only; the ledger stays as it is
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "dry_run")]
+    test: Option<String>,
+    /// Say what would be sent to how many, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    articles: Articles,
+}
+
+/// Sends a digest's approved editions; where approval is automatic, seals what is new first.
+pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
+    let context = Context::load(common)?;
+    let digest = context.digest(&arguments.digest)?;
+    let store = context.store()?;
+    if let Some(address) = &arguments.test {
+        return test(common, &context, &store, digest, address, &arguments.articles);
+    }
+    if arguments.dry_run {
+        return rehearse(common, &context, &store, digest, &arguments.articles);
+    }
+    let _alone = context.press_lock()?;
+    if digest.approval == Approval::Automatic {
+        let material = Material::read(common, &context, &arguments.articles)?;
+        subscribers::sync(common, &context, &store)?;
+        let templates = context.templates_or_fail(common, digest)?;
+        let desk = material.desk(&context, &store, digest, &templates);
+        let made = match context.draft(&store, digest)? {
+            Some(draft) => Some(draft),
+            None => context.block_on(desk.draft(Utc::now())).map_err(|e| failures::seal(common, e))?,
+        };
+        if let Some(edition) = made {
+            output::line(
+                common,
+                "digest",
+                format!("{} no. {}: “{}”", digest.title, edition.number, edition.sealed.subject),
+            );
+            context
+                .block_on(seal::approve(store.as_ref(), &edition, Utc::now()))
+                .map_err(|e| failures::seal(common, e))?;
+        }
+    } else if let Some(draft) = context.draft(&store, digest)? {
+        output::line(
+            common,
+            "digest",
+            format!("edition {} is still a draft: pressrun edition approve {}", draft.id.0, draft.id.0),
+        );
+    }
+    deliver_all(common, &context, &store, Some(digest))
+}
+
+/// Sends every approved and unfinished edition, of one digest or of all; the caller holds the press lock.
+pub(crate) fn deliver_all(common: &Common, context: &Context, store: &Store, only: Option<&Digest>) -> Done {
+    let unfinished = context.block_on(store.unfinished()).map_err(failures::ledger)?;
+    let mut nothing = true;
+    let mut left = 0;
+    for id in unfinished {
+        let edition = context.edition(store, id.0)?;
+        if only.is_some_and(|d| d.slug != edition.digest) {
+            continue;
+        }
+        nothing = false;
+        left += deliver(common, context, store, &edition)?;
+    }
+    if nothing {
+        output::line(common, "delivery", "nothing to send");
+    }
+    if left > 0 {
+        return Err(Failure::new(Kind::Unavailable, format!("{} still to be sent", output::grouped(left)))
+            .hint("the next pressrun run carries on where this one stopped"));
+    }
+    Ok(())
+}
+
+/// Sends one edition. Answers how many deliveries still wait.
+fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition) -> Result<u64, Failure> {
+    seal::verify(edition).map_err(|e| failures::seal(common, e))?;
+    let digest = context.digest(&edition.digest)?;
+    let ended = mailing::deliver(common, context, store, edition, digest);
+    let counts = context.counts(store, edition.id)?;
+    let told = output::counts(&counts);
+    output::event(
+        common,
+        &serde_json::json!({ "event": "delivered", "edition": edition.id, "digest": edition.digest, "number": edition.number, "deliveries": counts }),
+    );
+    output::line(
+        common,
+        "delivery",
+        format!("{} no. {}: {told} {} {}", digest.title, edition.number, "→", mailing::told_transport(context)),
+    );
+    if counts.uncertain > 0 {
+        let told = format!(
+            "{} may have gone out and may have not: pressrun ledger show {} --uncertain",
+            output::grouped(counts.uncertain),
+            edition.id.0
+        );
+        output::line(common, "", told);
+    }
+    ended.map(|()| counts.waiting + counts.under_way)
+}
+
+/// Sends one mail to one address, outside the ledger.
+fn test(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    digest: &Digest,
+    address: &str,
+    articles: &Articles,
+) -> Done {
+    let to: Address =
+        address.parse().map_err(|e| Failure::new(Kind::Usage, "the test address cannot be mailed").because(e))?;
+    let Some((number, mut sealed)) = next(common, context, store, digest, articles)? else {
+        output::line(common, "test", format!("nothing new for {}", digest.title));
+        return Ok(());
+    };
+    sealed.subject = format!("[Test] {}", sealed.subject);
+    sealed.date = Utc::now();
+    let mail = Writer::new(context, digest, number, &sealed)?.mail(NOBODY, &to, "");
+    let transport = mailing::transport(context)?;
+    let sent = context.block_on(async {
+        let mut line = transport.open().await.map_err(|e| failures::transport(&e))?;
+        let sent = line.send(&mail, None).await;
+        line.close().await;
+        Ok::<_, Failure>(sent)
+    })?;
+    match sent.fate {
+        Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => {
+            output::line(
+                common,
+                "test",
+                format!("{} no. {number} sent {} {}", digest.title, "→", mailing::told_transport(context)),
+            );
+            Ok(())
+        }
+        Fate::Replied(_, reply) => Err(Failure::new(Kind::Unavailable, "the test mail was refused")
+            .because(format!("{} {}", reply.code, reply.text))),
+        Fate::Broke(_, why) => Err(Failure::new(Kind::Unavailable, "the test mail may not have arrived").because(why)),
+    }
+}
+
+/// Says what would be sent to how many.
+fn rehearse(common: &Common, context: &Context, store: &Store, digest: &Digest, articles: &Articles) -> Done {
+    let unfinished = context.block_on(store.unfinished()).map_err(failures::ledger)?;
+    let mut told = false;
+    for id in unfinished {
+        let edition = context.edition(store, id.0)?;
+        if edition.digest == digest.slug {
+            let counts = context.counts(store, id)?;
+            output::line(
+                common,
+                "would send",
+                format!(
+                    "no. {} “{}” to {}",
+                    edition.number,
+                    edition.sealed.subject,
+                    output::count(counts.waiting, "reader")
+                ),
+            );
+            told = true;
+        }
+    }
+    if let Some((number, sealed)) = next(common, context, store, digest, articles)? {
+        let readers = subscribers::confirmed(context, store, digest)?;
+        let after = if digest.approval == Approval::Editor { ", once an editor approves it" } else { "" };
+        output::line(
+            common,
+            "would send",
+            format!("no. {number} “{}” to {}{after}", sealed.subject, output::count(readers, "reader")),
+        );
+        told = true;
+    }
+    if !told {
+        output::line(common, "would send", format!("nothing: nothing is new for {}", digest.title));
+    }
+    Ok(())
+}
+
+/// The draft that waits, or what the next edition would be.
+pub(super) fn next(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    digest: &Digest,
+    articles: &Articles,
+) -> Result<Option<(u32, crate::digest::Sealed)>, Failure> {
+    if let Some(draft) = context.draft(store, digest)? {
+        debug_assert_eq!(draft.state, EditionState::Draft);
+        return Ok(Some((draft.number, draft.sealed)));
+    }
+    let material = Material::read(common, context, articles)?;
+    let templates = context.templates_or_fail(common, digest)?;
+    let desk = material.desk(context, store, digest, &templates);
+    Ok(context.block_on(desk.propose(Utc::now())).map_err(|e| failures::seal(common, e))?.map(|p| (p.number, p.sealed)))
+}

@@ -1,0 +1,327 @@
+//! `pressrun subscribers …`.
+
+use chrono::Utc;
+use clap::Subcommand;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::context::{Context, Store};
+use super::{Common, Done, failures, output};
+use crate::delivery::Ledger;
+use crate::delivery::history::Everything;
+use crate::digest::Digest;
+use crate::error::{Failure, Kind};
+use crate::subscriber::{Added, Address, Consent, Entry, Listed, Subscribers, SubscriptionState, list};
+
+/// Arguments of `pressrun subscribers`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Add the sound rows of a CSV; the others are listed with their reasons
+    Import {
+        /// The list; `-` is standard input
+        file: PathBuf,
+        /// Where the consent comes from, for rows that do not say it themselves
+        #[arg(long, value_name = "TEXT")]
+        consent: Option<String>,
+        /// The digest's slug, for rows that do not name one
+        #[arg(long)]
+        digest: Option<String>,
+        /// Say what would be done, and do nothing
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print everything we hold about one address, as JSON
+    Show {
+        /// Whom
+        address: String,
+    },
+    /// Erase a person; only a keyed hash stays, so that no later import brings her back
+    Forget {
+        /// Whom
+        address: String,
+    },
+    /// List subscriptions
+    List {
+        /// Only of this digest
+        digest: Option<String>,
+    },
+    /// Add one confirmed subscriber
+    Add {
+        /// Whom
+        address: String,
+        /// To which digest
+        digest: String,
+        /// Where the consent comes from
+        #[arg(long, value_name = "TEXT")]
+        consent: String,
+        /// How the person wants to be called
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// End a subscription; nothing can revive it but the reader
+    Remove {
+        /// Whom
+        address: String,
+        /// From which digest; without it: from all
+        digest: Option<String>,
+    },
+    /// Write all subscriptions as CSV, which imports again
+    Export {
+        /// Only of this digest
+        digest: Option<String>,
+        /// Where to; standard output if absent
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+}
+
+/// Readers are listed and exported in pages of this size, so that memory does not grow with the list.
+const PAGE: u32 = 5_000;
+
+/// Rows of a list that are added in one transaction.
+const BATCH: usize = 50_000;
+
+/// Keeps the list of readers.
+pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
+    let context = Context::load(common)?;
+    let store = context.store()?;
+    match arguments.action {
+        Action::Import { file, consent, digest, dry_run } => {
+            if let Some(slug) = &digest {
+                context.digest(slug)?;
+            }
+            let defaults = list::Defaults { digest, consent, state: SubscriptionState::Confirmed };
+            let imported = import(common, &context, &store, &file, &defaults, dry_run)?;
+            imported.tell(common);
+            match imported.refused {
+                0 => Ok(()),
+                n => Err(output::found(n, Kind::Material)
+                    .hint("the sound rows are in; mend the others and import the file again")),
+            }
+        }
+        Action::Show { address } => everything(&context, &store, &parse(&address)?),
+        Action::Forget { address } => {
+            let forgotten = context.block_on(store.forget(&parse(&address)?, Utc::now())).map_err(failures::ledger)?;
+            if forgotten {
+                output::line(common, "forgotten", "only a keyed hash stays, so that no list brings this reader back");
+                Ok(())
+            } else {
+                Err(Failure::new(Kind::Usage, "nothing is held about this address"))
+            }
+        }
+        Action::List { digest } => {
+            if let Some(slug) = &digest {
+                context.digest(slug)?;
+            }
+            each(&context, &store, digest.as_deref(), |page| {
+                for l in page {
+                    show(common, l);
+                }
+                Ok(())
+            })
+        }
+        Action::Add { address, digest, consent, name } => {
+            let digest = context.digest(&digest)?;
+            let address = parse(&address)?;
+            let consent = Consent { source: consent, when: Some(Utc::now()) };
+            let entry = Entry {
+                address,
+                name,
+                language: None,
+                digest: digest.slug.clone(),
+                state: SubscriptionState::Confirmed,
+                since: None,
+                consent,
+                suppressed: None,
+                note: String::new(),
+            };
+            let added = context.block_on(store.add(vec![entry], Utc::now())).map_err(failures::ledger)?;
+            match added.first() {
+                Some(Added::Left) => Err(Failure::new(Kind::Usage, "this reader has left")
+                    .hint("only the reader can come back: let them subscribe on the page")),
+                Some(Added::Suppressed) => {
+                    Err(Failure::new(Kind::Usage, "this address is suppressed: it must not be mailed"))
+                }
+                _ => {
+                    output::line(common, "added", format!("1 subscription to {}", digest.title));
+                    Ok(())
+                }
+            }
+        }
+        Action::Remove { address, digest } => {
+            if let Some(slug) = &digest {
+                context.digest(slug)?;
+            }
+            let address = parse(&address)?;
+            let ended =
+                context.block_on(store.end(&address, digest.as_deref(), Utc::now())).map_err(failures::ledger)?;
+            if ended {
+                output::line(
+                    common,
+                    "removed",
+                    "the subscription has ended; deliveries whose turn had not come are withdrawn",
+                );
+                Ok(())
+            } else {
+                Err(Failure::new(Kind::Usage, "there is no such subscription"))
+            }
+        }
+        Action::Export { digest, to } => export(&context, &store, digest.as_deref(), to),
+    }
+}
+
+/// What an import did.
+#[derive(Default)]
+struct Imported {
+    added: HashMap<Added, u64>,
+    refused: usize,
+}
+
+impl Imported {
+    fn tell(&self, common: &Common) {
+        let number = |kind: Added| self.added.get(&kind).copied().unwrap_or(0);
+        let told = [
+            (number(Added::New), "new"),
+            (number(Added::Confirmed), "confirmed now"),
+            (number(Added::Unchanged), "already there"),
+            (number(Added::Left), "left before"),
+            (number(Added::Suppressed), "suppressed"),
+            (self.refused as u64, "refused"),
+        ];
+        let told: Vec<String> = told
+            .into_iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, word)| format!("{} {word}", output::grouped(n)))
+            .collect();
+        output::line(common, "readers", if told.is_empty() { "none in the list".to_owned() } else { told.join(", ") });
+        output::event(
+            common,
+            &serde_json::json!({ "event": "imported", "new": number(Added::New), "confirmed": number(Added::Confirmed),
+            "unchanged": number(Added::Unchanged), "left": number(Added::Left), "suppressed": number(Added::Suppressed), "refused": self.refused }),
+        );
+    }
+}
+
+/// Brings the list that the configuration names into the ledger: it adds, it never revives somebody who left.
+pub(super) fn sync(common: &Common, context: &Context, store: &Store) -> Done {
+    let Some(file) = &context.settings.subscribers else { return Ok(()) };
+    let defaults =
+        list::Defaults { digest: None, consent: Some(file.consent.clone()), state: SubscriptionState::Confirmed };
+    let imported = import(common, context, store, &file.path, &defaults, false)?;
+    let changed = imported.added.iter().any(|(kind, n)| *n > 0 && matches!(kind, Added::New | Added::Confirmed));
+    if changed || imported.refused > 0 || common.json {
+        imported.tell(common);
+    }
+    Ok(())
+}
+
+/// Adds the sound rows of a list in one transaction a batch, and lists the others; in a rehearsal nothing is added.
+fn import(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    file: &Path,
+    defaults: &list::Defaults,
+    rehearsal: bool,
+) -> Result<Imported, Failure> {
+    let input: Box<dyn std::io::Read> = if file.as_os_str() == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::fs::File::open(file).map_err(|e| failures::file("cannot read the list", file, &e))?)
+    };
+    let name = context.shown(file);
+    let digests: Vec<&str> = context.settings.digests.iter().map(|d| d.slug.as_str()).collect();
+    let mut reader = list::Reader::new(input, &name, defaults, &digests);
+    let mut imported = Imported::default();
+    while let Some(batch) = reader.next_batch(BATCH).map_err(|e| failures::file("cannot read the list", file, &e))? {
+        output::problems(common, &batch.problems);
+        output::problems(common, &batch.notes);
+        imported.refused += batch.problems.len();
+        let judged = context.block_on(async {
+            if rehearsal { store.differences(batch.entries).await } else { store.add(batch.entries, Utc::now()).await }
+        });
+        for added in judged.map_err(failures::ledger)? {
+            *imported.added.entry(added).or_default() += 1;
+        }
+    }
+    Ok(imported)
+}
+
+/// How many would get an edition of this digest now.
+pub(super) fn confirmed(context: &Context, store: &Store, digest: &Digest) -> Result<u64, Failure> {
+    let mut count = 0;
+    each(context, store, Some(&digest.slug), |page| {
+        count += page
+            .iter()
+            .filter(|l| l.subscription.state == SubscriptionState::Confirmed && l.suppression.is_none())
+            .count() as u64;
+        Ok(())
+    })?;
+    Ok(count)
+}
+
+fn parse(address: &str) -> Result<Address, Failure> {
+    address.parse().map_err(|e| Failure::new(Kind::Usage, "this is no address that can be mailed").because(e))
+}
+
+/// Prints everything we hold about one address.
+fn everything(context: &Context, store: &Store, address: &Address) -> Done {
+    let held = context.block_on(store.show(address)).map_err(failures::ledger)?;
+    let held = held.ok_or_else(|| Failure::new(Kind::Usage, "nothing is held about this address"))?;
+    let deliveries = context.block_on(store.history(address)).map_err(failures::ledger)?;
+    let told = serde_json::to_string_pretty(&Everything { held, deliveries });
+    output::text(told.map_err(|e| Failure::new(Kind::Bug, "what is held cannot be written as JSON").because(e))?);
+    Ok(())
+}
+
+/// Goes through all subscriptions, page by page.
+fn each(context: &Context, store: &Store, digest: Option<&str>, mut page_done: impl FnMut(&[Listed]) -> Done) -> Done {
+    let mut after = None;
+    loop {
+        let page = context.block_on(store.list(digest, after, PAGE)).map_err(failures::ledger)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some((last.subscriber.address.key(), last.subscription.digest.clone()));
+        page_done(&page)?;
+    }
+}
+
+fn show(common: &Common, listed: &Listed) {
+    let Listed { subscriber, subscription, consent, suppression } = listed;
+    output::event(
+        common,
+        &serde_json::json!({ "event": "subscription", "address": subscriber.address.as_str(), "name": subscriber.name,
+        "digest": subscription.digest, "state": subscription.state, "since": subscription.since,
+        "consent": consent, "suppressed": suppression.as_ref().map(|s| s.reason) }),
+    );
+    if !common.json {
+        let state = match (&suppression, subscription.state) {
+            (Some(_), _) => "suppressed",
+            (None, SubscriptionState::Pending) => "pending",
+            (None, SubscriptionState::Confirmed) => "confirmed",
+            (None, SubscriptionState::Ended) => "ended",
+        };
+        output::text(format!(
+            "{:<40} {:<24} {state:<10} {}",
+            subscriber.address.as_str(),
+            subscription.digest,
+            subscriber.name
+        ));
+    }
+}
+
+fn export(context: &Context, store: &Store, digest: Option<&str>, to: Option<PathBuf>) -> Done {
+    let sink: Box<dyn std::io::Write> = match &to {
+        Some(path) => Box::new(std::fs::File::create(path).map_err(|e| failures::file("cannot write", path, &e))?),
+        None => Box::new(std::io::stdout().lock()),
+    };
+    let failed = |e: std::io::Error| Failure::new(Kind::Unavailable, "cannot write the list").because(e);
+    let mut writer = list::Writer::new(sink).map_err(failed)?;
+    each(context, store, digest, |page| page.iter().try_for_each(|l| writer.write(l)).map_err(failed))?;
+    writer.finish().map(drop).map_err(failed)
+}

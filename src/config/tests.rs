@@ -1,0 +1,108 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::digest::{Approval, BodyLength};
+use crate::transport::smtp::Security;
+use secrecy::ExposeSecret as _;
+use std::time::Duration;
+
+const SMALLEST: &str = "newsroom: {title: Paper, url: https://paper.example}
+sections: [{slug: news, title: News}]
+digests: [{slug: news, from: news@paper.example}]
+";
+
+fn settings(more: &str, overrides: &Overrides) -> Settings {
+    Settings::parse(&format!("{SMALLEST}{more}"), "config.yaml", Path::new("/newsroom"), overrides).unwrap()
+}
+
+#[test]
+fn what_is_left_out_has_a_sensible_default() {
+    let settings = settings("", &Overrides::default());
+    assert_eq!(settings.masthead.url.as_str(), "https://paper.example/");
+    assert_eq!(settings.masthead.feeds_url.as_str(), "https://paper.example/feeds/");
+    assert_eq!(settings.masthead.authority, "paper.example");
+    assert_eq!(settings.articles, Path::new("/newsroom/articles"));
+    assert_eq!(settings.feed, feed::Options::default());
+    assert!(matches!(&settings.transport, TransportSettings::Directory(path) if path == Path::new("/newsroom/outbox")));
+    assert_eq!(settings.press.lease, Duration::from_mins(5));
+    let digest = &settings.digests[0];
+    assert_eq!((digest.title.as_str(), digest.list_id.as_str()), ("News", "news.paper.example"));
+    assert_eq!(
+        (digest.pieces, digest.at_least, digest.approval, digest.body),
+        (8, 1, Approval::Editor, BodyLength::Full)
+    );
+    assert_eq!(digest.sections, ["news"]);
+    assert_eq!(settings.public.return_path.as_str(), "bounces@paper.example");
+}
+
+#[test]
+fn the_command_line_goes_before_the_configuration() {
+    let overrides = Overrides { transport: Some("smtp://127.0.0.1:2525".into()), ..Overrides::default() };
+    let settings = settings("transport: directory:elsewhere\n", &overrides);
+    let TransportSettings::Smtp(options) = settings.transport else { panic!() };
+    assert_eq!((options.relays[0].port, options.relays[0].security), (2525, Security::Loopback));
+    let wrong = Overrides { transport: Some("pigeon".into()), ..Overrides::default() };
+    let problems = Settings::parse(SMALLEST, "config.yaml", Path::new("/"), &wrong).unwrap_err();
+    assert_eq!(problems[0].place.file, "--transport");
+}
+
+#[test]
+fn without_its_password_a_relay_is_unusable_and_all_else_is_fine() {
+    let relay = "transport: [smtps://news@a.example, smtp://news@b.example]\n";
+    let without = settings(relay, &Overrides::default());
+    assert!(matches!(without.transport, TransportSettings::Unusable(_)));
+    let overrides = Overrides { smtp_password: Some(SecretString::from("secret".to_owned())), ..Overrides::default() };
+    let with = settings(relay, &overrides);
+    assert!(!format!("{with:?}").contains("\"secret\""));
+    let TransportSettings::Smtp(options) = with.transport else { panic!() };
+    assert_eq!(options.relays.iter().map(|relay| relay.port).collect::<Vec<_>>(), [465, 587]);
+    let login = options.login.unwrap();
+    assert_eq!((login.user.as_str(), login.password.expose_secret()), ("news", "secret"));
+}
+
+#[test]
+fn a_password_in_an_address_is_not_repeated_however_broken_the_address_is() {
+    for address in
+        ["smtp://news:hunter2@mail.example", "smtp://news:hunter2", "smtps://news:hunter2@", "smtp:news:hunter2@x"]
+    {
+        let text = format!("{SMALLEST}transport: {address}\n");
+        let problems = Settings::parse(&text, "config.yaml", Path::new("/"), &Overrides::default()).unwrap_err();
+        assert!(!problems.is_empty());
+        assert!(problems.iter().all(|problem| !format!("{problem:?}").contains("hunter2")), "{problems:?}");
+    }
+}
+
+#[test]
+fn a_missing_configuration_is_a_failure_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = Settings::load(folder.path(), &Overrides::default()).unwrap_err();
+    let Refused::Failure(failure) = refused else { panic!() };
+    assert_eq!(failure.kind, Kind::Configuration);
+    assert!(failure.hint.unwrap().contains("--config"));
+}
+
+#[test]
+fn targets_of_publishing_are_read_and_slips_are_told() {
+    let parse = |text: &str| {
+        let text = format!("{SMALLEST}{text}");
+        Settings::parse(&text, "config.yaml", Path::new("/news"), &Overrides::default())
+    };
+    let settings = parse(
+        "publish:\n  - to: directory:www\n  - {to: s3://paper/feeds, endpoint: https://s3.example, settle: 60s}\n",
+    );
+    let [folder, bucket] = &settings.unwrap().publish[..] else { panic!() };
+    assert_eq!(folder.address, crate::publish::Address::Folder("/news/www".into()));
+    assert_eq!((bucket.to.as_str(), bucket.settle.as_secs()), ("s3://paper/feeds", 60));
+    for (text, says) in [
+        ("publish: [{to: ftp://x}]", "no target"),
+        ("publish: [{endpoint: https://s3.example}]", "`to` is missing"),
+        ("publish: [{to: in-place}, {to: in-place}]", "twice"),
+        ("publish: [{to: in-place, region: eu}]", "for buckets"),
+        ("publish: [{to: s3://paper, endpoint: s3.example}]", "not a whole address"),
+        ("publish: [{to: in-place, settle: soon}]", "not a length of time"),
+        ("serve: {bind: 8080}", "not an address with a port"),
+    ] {
+        let problems = parse(&format!("{text}\n")).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.what.contains(says)), "{text}: {problems:?}");
+    }
+}

@@ -1,0 +1,212 @@
+use super::*;
+
+fn now() -> DateTime<Utc> {
+    "2026-11-22T09:00:00Z".parse().unwrap()
+}
+
+fn policy() -> Policy {
+    Policy {
+        first: Duration::from_mins(5),
+        factor: 2.0,
+        longest: Duration::from_hours(2),
+        give_up_after: Duration::from_hours(72),
+    }
+}
+
+fn judge(fate: &Fate, tries: u32) -> (Outcome, Advice) {
+    verdict(fate, tries, (tries > 0).then(now), now(), &policy(), 0.5)
+}
+
+/// What is wanted, in one letter: Accepted, Rejected, Later (with backoff), Soon (at once), Free (untried).
+fn letter(outcome: &Outcome) -> char {
+    match outcome {
+        Outcome::Accepted => 'A',
+        Outcome::Rejected => 'R',
+        Outcome::Deferred(when) if *when == now() => 'S',
+        Outcome::Deferred(_) => 'L',
+        Outcome::Untried => 'F',
+        Outcome::Uncertain => '?',
+        Outcome::Expired => 'X',
+        Outcome::Postponed(_) => panic!("a verdict never postpones"),
+    }
+}
+
+fn word(advice: Advice) -> &'static str {
+    match advice {
+        Advice::GoOn => "on",
+        Advice::NewLine => "line",
+        Advice::PauseDomain(_) => "domain",
+        Advice::Accused => "us",
+        Advice::Stop => "stop",
+    }
+}
+
+/// Replies as servers of the world give them, with what they mean for a first try.
+const REPLIES: &[(Step, &str, char, &str)] = &[
+    // Accepted.
+    (Step::Dot, "250 2.0.0 OK  1763800000 a640c23a62f3a-b7654fffsi123 - gsmtp", 'A', "on"),
+    (Step::Dot, "250 2.0.0 Ok: queued as 4dF2Yk0Xz3z", 'A', "on"),
+    (Step::Dot, "250 2.6.0 <a@b> [InternalId=4711] Queued mail for delivery", 'A', "on"),
+    (Step::Dot, "250 OK id=1vMabc-0000000Abcd-0aBC", 'A', "on"),
+    (Step::Dot, "250 ok dirdel", 'A', "on"),
+    (Step::Dot, "251 2.1.5 User not local; will forward", 'A', "on"),
+    // No such mailbox.
+    (Step::Rcpt, "550 5.1.1 The email account that you tried to reach does not exist. gsmtp", 'R', "on"),
+    (Step::Rcpt, "550 5.1.1 <x@y>: Recipient address rejected: User unknown in virtual mailbox table", 'R', "on"),
+    (Step::Rcpt, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", 'R', "on"),
+    (Step::Rcpt, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", 'R', "on"),
+    (Step::Dot, "554 delivery error: dd This user doesn't have a yahoo.com account", 'R', "on"),
+    (Step::Rcpt, "550 5.2.1 The email account that you tried to reach is disabled. gsmtp", 'R', "on"),
+    (Step::Rcpt, "550 Unrouteable address", 'R', "on"),
+    (Step::Rcpt, "550 No such user here", 'R', "on"),
+    (Step::Rcpt, "551 5.1.6 User has moved; please try elsewhere", 'R', "on"),
+    (Step::Rcpt, "553 5.1.3 The recipient address is not a valid RFC-5321 address. gsmtp", 'R', "on"),
+    (Step::Rcpt, "501 5.1.3 Bad recipient address syntax", 'R', "on"),
+    (Step::Rcpt, "556 5.1.10 Recipient domain has null MX", 'R', "on"),
+    // Full mailboxes: 4xx waits, 5xx ends.
+    (Step::Rcpt, "452 4.2.2 The recipient's inbox is out of storage space. gsmtp", 'L', "on"),
+    (Step::Rcpt, "552 5.2.2 The recipient's inbox is out of storage space. gsmtp", 'R', "on"),
+    (Step::Rcpt, "452 4.2.2 <x@y>: Mailbox full", 'L', "on"),
+    (Step::Dot, "554 5.2.2 mailbox full", 'R', "on"),
+    (Step::Rcpt, "450 4.2.2 <x@y>: user is overquota", 'L', "on"),
+    (Step::Rcpt, "422 4.2.2 The recipient has exceeded their mailbox quota", 'L', "on"),
+    // Greylisting.
+    (
+        Step::Rcpt,
+        "450 4.2.0 <x@y>: Recipient address rejected: Greylisted, see http://postgrey.schweikert.ch/",
+        'L',
+        "on",
+    ),
+    (Step::Rcpt, "451 4.7.1 Greylisting in action, please come back in 00:05:00", 'L', "on"),
+    (Step::Rcpt, "450 4.7.1 greylisted, try again", 'L', "on"),
+    (Step::Rcpt, "451 Temporarily deferred - please try again later", 'L', "on"),
+    (Step::Rcpt, "451 DT:SPM try later", 'L', "on"),
+    // Trouble on their side.
+    (Step::Dot, "451 4.3.0 Error: queue file write error", 'L', "on"),
+    (Step::Dot, "451 4.3.0 Mail server temporarily rejected message. gsmtp", 'L', "on"),
+    (Step::Mail, "452 4.3.1 Insufficient system storage", 'L', "on"),
+    (Step::Rcpt, "451 4.4.3 Temporary server error. Please try again later ATTR17", 'L', "on"),
+    (Step::Rcpt, "450 4.1.1 <x@y>: Recipient address rejected: unverified address", 'L', "on"),
+    (Step::Rcpt, "451 4.3.5 Server configuration problem", 'L', "on"),
+    (Step::Rcpt, "452 4.5.3 Too many recipients", 'L', "on"),
+    (Step::Data, "451 Local error in processing", 'L', "on"),
+    (Step::Dot, "432 4.3.2 Concurrent delivery limit exceeded; STOREDRV.Deliver", 'L', "on"),
+    (Step::Rcpt, "441 4.4.1 No answer from host", 'L', "on"),
+    (Step::Mail, "450 4.1.8 Sender address rejected: Domain not found", 'L', "on"),
+    // Too fast.
+    (Step::Dot, "421 4.7.28 Our system has detected an unusual rate of unsolicited mail. gsmtp", 'L', "domain"),
+    (
+        Step::Rcpt,
+        "450 4.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages",
+        'L',
+        "domain",
+    ),
+    (
+        Step::Mail,
+        "421 4.7.0 [TSS04] Messages temporarily deferred due to unexpected volume or user complaints",
+        'L',
+        "domain",
+    ),
+    (
+        Step::Mail,
+        "421 4.7.650 The mail server has been temporarily rate limited due to IP reputation (S775)",
+        'L',
+        "domain",
+    ),
+    (Step::Rcpt, "451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (S77719)", 'L', "domain"),
+    (Step::Rcpt, "451 4.7.550 Access denied, please try again later", 'L', "domain"),
+    (Step::Rcpt, "452 4.3.1 Sending rate exceeded, slow down", 'L', "domain"),
+    (Step::Rcpt, "450 4.7.1 Error: too many connections from 192.0.2.1", 'L', "domain"),
+    (Step::Dot, "454 Throttling failure: Maximum sending rate exceeded.", 'L', "domain"),
+    // The connection's end.
+    (Step::Mail, "421 4.4.2 mx.example Error: timeout exceeded", 'F', "line"),
+    (Step::Greeting, "421 4.3.2 Service not available, closing transmission channel", 'F', "line"),
+    (Step::Rcpt, "421 4.3.2 service closing, try again", 'S', "line"),
+    (Step::Dot, "421 4.3.2 System shutting down", 'S', "line"),
+    (Step::Data, "421 4.4.2 idle for too long", 'S', "line"),
+    (Step::Mail, "503 5.5.1 Error: nested MAIL command", 'S', "line"),
+    (Step::Data, "503 5.5.1 Error: need RCPT command", 'S', "line"),
+    (Step::Rcpt, "503 bad sequence of commands", 'S', "line"),
+    // It is us.
+    (Step::Dot, "550 5.7.26 This mail is unauthenticated, which poses a security risk. gsmtp", 'R', "us"),
+    (Step::Dot, "550 5.7.515 Access denied, sending domain does not meet the required authentication level", 'R', "us"),
+    (Step::Dot, "554 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", 'R', "us"),
+    (
+        Step::Rcpt,
+        "550 5.7.1 [192.0.2.1] Our system has detected that this message is likely unsolicited mail. gsmtp",
+        'R',
+        "us",
+    ),
+    (Step::Rcpt, "553 5.7.1 <desk@news.example>: Sender address rejected: not owned by user desk", 'R', "us"),
+    (Step::Rcpt, "554 5.7.1 <x@y>: Relay access denied", 'R', "us"),
+    (Step::Rcpt, "550 relay not permitted", 'R', "us"),
+    (Step::Dot, "552 5.3.4 Message size exceeds fixed limit", 'R', "us"),
+    (Step::Dot, "554 Message rejected on suspicion of SPAM", 'R', "us"),
+    (Step::Dot, "550-5.7.25 The IP address sending this message does not have a PTR record", 'R', "us"),
+    // Nothing can pass.
+    (Step::Mail, "530 5.7.0 Must issue a STARTTLS command first", 'F', "stop"),
+    (Step::Mail, "530 5.7.1 Authentication required", 'F', "stop"),
+    (Step::Rcpt, "530 5.7.0 Authentication Required. gsmtp", 'F', "stop"),
+    (Step::Mail, "535 5.7.8 Error: authentication failed", 'F', "stop"),
+    (Step::Mail, "550 5.1.8 Sender domain does not exist", 'F', "stop"),
+    (Step::Mail, "552 5.3.4 Message size exceeds fixed maximum message size", 'F', "stop"),
+    (Step::Mail, "553 5.1.7 The sender address is not a valid RFC-5321 address", 'F', "stop"),
+    (Step::Greeting, "554 5.7.1 No SMTP service here", 'F', "stop"),
+    // Nonsense.
+    (Step::Dot, "354 go ahead", '?', "line"),
+    (Step::Data, "250 OK", 'S', "line"),
+    (Step::Dot, "666 hello", '?', "line"),
+];
+
+#[test]
+fn replies_of_the_world_mean_what_the_table_says() {
+    assert!(REPLIES.len() >= 60);
+    for (step, line, wanted, advice) in REPLIES {
+        let reply = Reply::read(line);
+        let (outcome, told) = judge(&Fate::Replied(*step, reply), 0);
+        assert_eq!((letter(&outcome), word(told)), (*wanted, *advice), "{step:?}: {line}");
+    }
+}
+
+#[test]
+fn only_a_line_that_broke_at_the_dot_leaves_doubt() {
+    let broke = |step| judge(&Fate::Broke(step, "connection reset".to_owned()), 0);
+    assert_eq!(broke(Step::Greeting), (Outcome::Untried, Advice::NewLine));
+    assert_eq!(broke(Step::Mail), (Outcome::Untried, Advice::NewLine));
+    assert_eq!(broke(Step::Rcpt), (Outcome::Deferred(now()), Advice::NewLine));
+    assert_eq!(broke(Step::Data), (Outcome::Deferred(now()), Advice::NewLine));
+    assert_eq!(broke(Step::Dot), (Outcome::Uncertain, Advice::NewLine));
+}
+
+#[test]
+fn a_mail_that_breaks_every_line_waits_after_the_second_time() {
+    let fate = Fate::Broke(Step::Data, String::new());
+    assert_eq!(judge(&fate, 1).0, Outcome::Deferred(now()));
+    assert_eq!(judge(&fate, 2).0, Outcome::Deferred(now() + TimeDelta::seconds(1200)));
+}
+
+#[test]
+fn waits_grow_with_the_tries_and_end_at_the_last_day() {
+    let fate = Fate::Replied(Step::Rcpt, Reply::read("450 4.2.0 later"));
+    let at = |tries, ago: i64| verdict(&fate, tries, Some(now() - TimeDelta::seconds(ago)), now(), &policy(), 0.5).0;
+    assert_eq!(at(1, 300), Outcome::Deferred(now() + TimeDelta::seconds(600)));
+    assert_eq!(at(3, 3600), Outcome::Deferred(now() + TimeDelta::seconds(2400)));
+    // The last try is made at the very end, and not later.
+    assert_eq!(at(9, 3 * 86400 - 60), Outcome::Deferred(now() + TimeDelta::seconds(60)));
+    assert_eq!(at(9, 3 * 86400), Outcome::Expired);
+}
+
+#[test]
+fn every_reply_at_every_step_has_a_verdict_and_only_250_after_the_dot_is_accepted() {
+    for step in [Step::Greeting, Step::Mail, Step::Rcpt, Step::Data, Step::Dot] {
+        for code in 0..1000 {
+            for tries in [0, 1, 50] {
+                let fate = Fate::Replied(step, Reply { code, status: None, text: String::new() });
+                let (outcome, _) = judge(&fate, tries);
+                assert_eq!(outcome == Outcome::Accepted, step == Step::Dot && (200..300).contains(&code));
+                assert!(outcome != Outcome::Uncertain || step == Step::Dot);
+                assert!(outcome != Outcome::Rejected || (500..600).contains(&code));
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What the lines of one press share: the tally, the reasons to stop, domains that are left alone.
+
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+use super::{End, Tally};
+use crate::delivery::verdict::Advice;
+use crate::delivery::{Claimed, Outcome};
+use crate::press::Stop;
+
+/// Of so many deliveries in a row…
+pub const REFUSED_OF: u32 = 100;
+/// …so many refusals pause an edition: the list, or the mail, is not what it should be.
+pub const REFUSED_PAUSE: u32 = 50;
+/// So many refusals in a row that blame us and not the reader pause it sooner.
+pub const ACCUSED_PAUSE: u32 = 20;
+/// So many connections in a row that carried nothing are as bad as none.
+pub const FRUITLESS: u64 = 20;
+
+/// Shared by all lines of one press.
+#[derive(Debug)]
+pub(super) struct Course<E> {
+    /// Set when everything must end, whatever the reason.
+    pub(super) halt: Stop,
+    /// Something was put back, or nothing is under way any more.
+    pub(super) stirred: Notify,
+    /// Lines that are open.
+    pub(super) lines: AtomicUsize,
+    /// Lines that were opened so far.
+    pub(super) opened: AtomicU64,
+    inner: Mutex<Inner<E>>,
+    under_way: AtomicU64,
+    fruitless: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Inner<E> {
+    end: Option<End<E>>,
+    tally: Tally,
+    /// The last outcomes as bits, the newest lowest: refused, and refused for a fault of ours.
+    refused: u128,
+    accused: u128,
+    asleep: HashMap<String, DateTime<Utc>>,
+}
+
+impl<E> Course<E> {
+    pub(super) fn new() -> Self {
+        let inner = Inner { end: None, tally: Tally::default(), refused: 0, accused: 0, asleep: HashMap::new() };
+        Course {
+            halt: Stop::default(),
+            stirred: Notify::new(),
+            lines: AtomicUsize::new(0),
+            opened: AtomicU64::new(0),
+            inner: Mutex::new(inner),
+            under_way: AtomicU64::new(0),
+            fruitless: AtomicU64::new(0),
+        }
+    }
+
+    fn inner(&self) -> std::sync::MutexGuard<'_, Inner<E>> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Everything ends; the first reason is the one that is told.
+    pub(super) fn end(&self, why: End<E>) {
+        self.inner().end.get_or_insert(why);
+        self.halt.set();
+    }
+
+    pub(super) fn take_end(&self) -> Option<End<E>> {
+        self.inner().end.take()
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.inner().tally
+    }
+
+    pub(super) fn under_way(&self) -> u64 {
+        self.under_way.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn claimed(&self, n: usize) {
+        self.under_way.fetch_add(n as u64, Ordering::SeqCst);
+    }
+
+    /// So many are in the ledger, or not ours any more.
+    pub(super) fn done(&self, n: usize, stir: bool) {
+        let before = self.under_way.fetch_sub(n as u64, Ordering::SeqCst);
+        if stir || before <= n as u64 {
+            self.stirred.notify_one();
+        }
+    }
+
+    /// So many had been left in flight by a press that is gone.
+    pub(super) fn found_uncertain(&self, n: u64) {
+        self.inner().tally.uncertain += n;
+    }
+
+    /// Counts an outcome. Answers why the edition must pause, where it must.
+    pub(super) fn count(&self, outcome: &Outcome, advice: Advice) -> Option<String> {
+        let mut inner = self.inner();
+        match outcome {
+            Outcome::Accepted => inner.tally.accepted += 1,
+            Outcome::Deferred(_) => inner.tally.deferred += 1,
+            Outcome::Rejected => inner.tally.rejected += 1,
+            Outcome::Expired => inner.tally.expired += 1,
+            Outcome::Uncertain => inner.tally.uncertain += 1,
+            Outcome::Untried | Outcome::Postponed(_) => return None,
+        }
+        self.fruitless.store(0, Ordering::Relaxed);
+        inner.refused = inner.refused << 1 | u128::from(*outcome == Outcome::Rejected);
+        inner.accused = inner.accused << 1 | u128::from(advice == Advice::Accused);
+        let last = |bits: u128, n: u32| (bits & ((1 << n) - 1)).count_ones();
+        if last(inner.accused, ACCUSED_PAUSE) == ACCUSED_PAUSE {
+            return Some(format!(
+                "the last {ACCUSED_PAUSE} mails were refused for a fault of the sender, not of the readers"
+            ));
+        }
+        let refused = last(inner.refused, REFUSED_OF);
+        (refused >= REFUSED_PAUSE).then(|| format!("{refused} of the last {REFUSED_OF} mails were refused"))
+    }
+
+    /// A connection carried nothing; answers how many did so in a row.
+    pub(super) fn fruitless(&self) -> u64 {
+        self.fruitless.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn leave_alone(&self, to: &Claimed, now: DateTime<Utc>, wait: Duration) {
+        self.inner().asleep.insert(domain(to).to_owned(), now + wait);
+    }
+
+    /// Until when the recipient's domain is left alone.
+    pub(super) fn asleep(&self, to: &Claimed, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.inner().asleep.get(domain(to)).copied().filter(|until| *until > now)
+    }
+}
+
+fn domain(to: &Claimed) -> &str {
+    to.address.as_str().rsplit_once('@').map_or("", |(_, domain)| domain)
+}

@@ -1,0 +1,267 @@
+//! Editions, their pieces, and the sealing that writes deliveries.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::collections::HashSet;
+
+use super::SqliteStore;
+use super::row::{count, from_json, from_word, json, millis, small, time, time_or_none, word};
+use crate::digest::edition::Edits;
+use crate::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+use crate::newsroom::ArticleId;
+use crate::store::StoreError;
+
+impl Editions for SqliteStore {
+    type Error = StoreError;
+
+    async fn known(&self, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<ArticleId>, StoreError> {
+        let digest = digest.to_owned();
+        self.readers.read(move |db| known(db, &digest, ids)).await
+    }
+
+    async fn draft(
+        &self,
+        digest: &str,
+        pieces: Vec<EditionPiece>,
+        sealed: Sealed,
+        now: DateTime<Utc>,
+    ) -> Result<Edition, StoreError> {
+        let digest = digest.to_owned();
+        self.writer
+            .write(move |db| {
+                db.prepare_cached(
+                    "INSERT INTO edition (digest, number, state, made, subject, preheader, edits, sealed)
+                     SELECT ?1, 1 + coalesce(max(number), 0), 'draft', ?2, ?3, ?4, ?5, ?6 FROM edition WHERE digest = ?1",
+                )?
+                .execute(params![
+                    digest,
+                    millis(now),
+                    sealed.subject,
+                    sealed.preheader,
+                    json(&Edits::default())?,
+                    json(&sealed)?
+                ])?;
+                let id = EditionId(db.last_insert_rowid());
+                write_pieces(db, id, &pieces)?;
+                edition(db, id)?.ok_or(StoreError::Stopped)
+            })
+            .await
+    }
+
+    async fn revise(
+        &self,
+        id: EditionId,
+        pieces: Vec<EditionPiece>,
+        edits: Edits,
+        sealed: Sealed,
+    ) -> Result<bool, StoreError> {
+        self.writer
+            .write(move |db| {
+                let revised = db
+                    .prepare_cached(
+                        "UPDATE edition SET edits = ?2, sealed = ?3, subject = ?4, preheader = ?5
+                         WHERE id = ?1 AND state = 'draft'",
+                    )?
+                    .execute(params![id.0, json(&edits)?, json(&sealed)?, sealed.subject, sealed.preheader])?;
+                if revised == 1 {
+                    write_pieces(db, id, &pieces)?;
+                }
+                Ok(revised == 1)
+            })
+            .await
+    }
+
+    async fn approve(
+        &self,
+        id: EditionId,
+        sealed: Sealed,
+        seal: String,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.writer.write(move |db| approve(db, id, &sealed, &seal, millis(now))).await
+    }
+
+    async fn withdraw(&self, id: EditionId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
+        self.writer.write(move |db| withdraw(db, id, millis(now))).await
+    }
+
+    async fn edition(&self, id: EditionId) -> Result<Option<Edition>, StoreError> {
+        self.readers.read(move |db| edition(db, id)).await
+    }
+
+    async fn editions(&self, digest: Option<&str>) -> Result<Vec<Edition>, StoreError> {
+        let digest = digest.map(str::to_owned);
+        self.readers.read(move |db| editions(db, digest.as_deref())).await
+    }
+
+    async fn last_run(&self, digest: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let digest = digest.to_owned();
+        self.readers
+            .read(move |db| {
+                let due: Option<i64> = db
+                    .prepare_cached("SELECT max(due) FROM schedule_run WHERE digest = ?1")?
+                    .query_row([digest], |r| r.get(0))?;
+                time_or_none(due)
+            })
+            .await
+    }
+
+    async fn ran(&self, digest: &str, due: DateTime<Utc>) -> Result<(), StoreError> {
+        let digest = digest.to_owned();
+        self.writer
+            .write(move |db| {
+                db.prepare_cached("INSERT INTO schedule_run (digest, due) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+                    .execute(params![digest, millis(due)])?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+fn known(db: &Connection, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<ArticleId>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT 1 FROM edition_piece p JOIN edition e ON e.id = p.edition
+         WHERE p.article = ?1 AND e.digest = ?2
+           AND (p.choice = 'never' OR p.choice = 'carried' AND (e.state <> 'withdrawn' OR e.reached))",
+    )?;
+    let mut known = HashSet::new();
+    for id in ids {
+        if query.exists(params![id.0, digest])? {
+            known.insert(id);
+        }
+    }
+    Ok(known)
+}
+
+fn write_pieces(db: &Connection, id: EditionId, pieces: &[EditionPiece]) -> Result<(), StoreError> {
+    db.prepare_cached("DELETE FROM edition_piece WHERE edition = ?1")?.execute([id.0])?;
+    let mut insert = db.prepare_cached(
+        "INSERT INTO edition_piece (edition, place, article, title, choice) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for (place, piece) in (0_i64..).zip(pieces) {
+        insert.execute(params![id.0, place, piece.id.0, piece.title, word(piece.choice)?])?;
+    }
+    Ok(())
+}
+
+fn state(db: &Connection, id: EditionId) -> Result<Option<EditionState>, StoreError> {
+    let state: Option<String> =
+        db.prepare_cached("SELECT state FROM edition WHERE id = ?1")?.query_row([id.0], |r| r.get(0)).optional()?;
+    state.as_deref().map(from_word).transpose()
+}
+
+fn approve(db: &Connection, id: EditionId, sealed: &Sealed, seal: &str, now: i64) -> Result<Option<u64>, StoreError> {
+    match state(db, id)? {
+        None | Some(EditionState::Withdrawn) => return Ok(None),
+        Some(EditionState::Draft) => {}
+        Some(_) => {
+            let written: i64 = db
+                .prepare_cached("SELECT count(*) FROM delivery WHERE edition = ?1")?
+                .query_row([id.0], |r| r.get(0))?;
+            return Ok(Some(count(written)));
+        }
+    }
+    db.prepare_cached(
+        "UPDATE edition SET state = 'approved', approved = ?2, sealed = ?3, subject = ?4, preheader = ?5, seal = ?6
+         WHERE id = ?1",
+    )?
+    .execute(params![id.0, now, json(sealed)?, sealed.subject, sealed.preheader, seal])?;
+    let written = db
+        .prepare_cached(
+            "INSERT INTO delivery (edition, subscriber, due)
+             SELECT e.id, n.subscriber, ?2
+             FROM edition e
+             JOIN subscription n ON n.digest = e.digest AND n.state = 'confirmed'
+             JOIN subscriber s ON s.id = n.subscriber
+             WHERE e.id = ?1 AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+             ORDER BY n.subscriber",
+        )?
+        .execute(params![id.0, now])?;
+    Ok(Some(written as u64))
+}
+
+fn withdraw(db: &Connection, id: EditionId, now: i64) -> Result<Option<u64>, StoreError> {
+    match state(db, id)? {
+        None | Some(EditionState::Sent) => return Ok(None),
+        Some(EditionState::Withdrawn) => return Ok(Some(0)),
+        Some(_) => {}
+    }
+    let withdrawn = db
+        .prepare_cached(
+            "UPDATE delivery SET state = 7, press = NULL, lease = NULL, ended = ?2 WHERE edition = ?1 AND state IN (0, 1)",
+        )?
+        .execute(params![id.0, now])?;
+    db.prepare_cached(
+        "UPDATE edition SET state = 'withdrawn', ended = ?2, paused = NULL,
+             reached = EXISTS (SELECT 1 FROM delivery WHERE edition = ?1 AND (state IN (2, 3, 6) OR doubts > 0))
+         WHERE id = ?1",
+    )?
+    .execute(params![id.0, now])?;
+    Ok(Some(withdrawn as u64))
+}
+
+fn edition(db: &Connection, id: EditionId) -> Result<Option<Edition>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, digest, number, state, paused, made, approved, edits, seal, sealed FROM edition WHERE id = ?1",
+    )?;
+    let mut rows = query.query([id.0])?;
+    let Some(r) = rows.next()? else { return Ok(None) };
+    let sealed = from_json(&r.get::<_, String>(9)?)?;
+    read(db, r, sealed).map(Some)
+}
+
+fn editions(db: &Connection, digest: Option<&str>) -> Result<Vec<Edition>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT id, digest, number, state, paused, made, approved, edits, seal, subject, preheader FROM edition
+         WHERE ?1 IS NULL OR digest = ?1 ORDER BY made DESC, id DESC",
+    )?;
+    let mut rows = query.query([digest])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let made = time(r.get(5)?)?;
+        let sealed = Sealed {
+            subject: r.get(9)?,
+            preheader: r.get(10)?,
+            html: String::new(),
+            text: String::new(),
+            mark: String::new(),
+            shortened: false,
+            headers: vec![],
+            date: time_or_none(r.get(6)?)?.unwrap_or(made),
+        };
+        found.push(read(db, r, sealed)?);
+    }
+    Ok(found)
+}
+
+fn read(db: &Connection, r: &Row<'_>, sealed: Sealed) -> Result<Edition, StoreError> {
+    let id = EditionId(r.get(0)?);
+    Ok(Edition {
+        id,
+        digest: r.get(1)?,
+        number: small(r.get(2)?),
+        state: from_word(&r.get::<_, String>(3)?)?,
+        paused: r.get(4)?,
+        made: time(r.get(5)?)?,
+        approved: time_or_none(r.get(6)?)?,
+        pieces: pieces(db, id)?,
+        edits: from_json(&r.get::<_, String>(7)?)?,
+        sealed,
+        seal: r.get(8)?,
+    })
+}
+
+fn pieces(db: &Connection, id: EditionId) -> Result<Vec<EditionPiece>, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT article, title, choice FROM edition_piece WHERE edition = ?1 ORDER BY place")?;
+    let mut rows = query.query([id.0])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        found.push(EditionPiece {
+            id: ArticleId(r.get(0)?),
+            title: r.get(1)?,
+            choice: from_word(&r.get::<_, String>(2)?)?,
+        });
+    }
+    Ok(found)
+}

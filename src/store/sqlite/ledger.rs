@@ -1,0 +1,511 @@
+//! Deliveries: claim, begin, settle, rescue.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::time::Duration;
+
+use super::SqliteStore;
+use super::row::{address, count, from_word, key, millis, small, time, time_or_none};
+use crate::delivery::history::PastDelivery;
+use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
+use crate::delivery::{
+    Attempt, AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
+};
+use crate::digest::EditionId;
+use crate::store::StoreError;
+use crate::subscriber::{Address, SubscriberId};
+
+/// A delivery that became uncertain more often than this is sent again only after [`DOUBTFUL_WAIT`]: a relay that breaks
+/// after every dot would otherwise be sent the same mail as fast as the line allows.
+const QUICK_RESENDS: i64 = 5;
+/// Milliseconds.
+const DOUBTFUL_WAIT: i64 = 10 * 60 * 1000;
+
+impl Ledger for SqliteStore {
+    type Error = StoreError;
+
+    async fn claim(
+        &self,
+        press: &PressId,
+        edition: EditionId,
+        limit: u32,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let press = press.clone();
+        self.writer.write(move |db| claim(db, &press, edition, limit as usize, until(now, lease), millis(now))).await
+    }
+
+    async fn turn(
+        &self,
+        press: &PressId,
+        settle: Vec<Settlement>,
+        begin: Vec<DeliveryId>,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
+        let press = press.clone();
+        self.writer
+            .write(move |db| {
+                for settlement in &settle {
+                    settle_one(db, &press, settlement)?;
+                }
+                let mut update = db.prepare_cached(
+                    "UPDATE delivery SET state = 2, begun = ?3, lease = ?4 WHERE id = ?1 AND press = ?2 AND state = 1",
+                )?;
+                let mut begun = vec![];
+                for id in begin {
+                    if update.execute(params![id.0, press, millis(now), until(now, lease)])? == 1 {
+                        begun.push(id);
+                    }
+                }
+                Ok(begun)
+            })
+            .await
+    }
+
+    async fn release(&self, press: &PressId) -> Result<(), StoreError> {
+        let press = press.clone();
+        self.writer
+            .write(move |db| {
+                db.prepare_cached(
+                    "UPDATE delivery INDEXED BY delivery_held SET state = 0, press = NULL, lease = NULL
+                     WHERE press = ?1 AND state = 1",
+                )?
+                .execute([press])?;
+                Ok(())
+            })
+            .await
+    }
+
+    async fn rescue(&self, alone: bool, policy: UncertainPolicy, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.writer.write(move |db| rescue(db, alone, policy, millis(now))).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<EditionId>, StoreError> {
+        self.readers
+            .read(|db| {
+                let mut query = db.prepare_cached(
+                    "SELECT id FROM edition WHERE state IN ('approved', 'sending') ORDER BY approved, id",
+                )?;
+                let ids = query.query_map([], |r| Ok(EditionId(r.get(0)?)))?.collect::<Result<_, _>>()?;
+                Ok(ids)
+            })
+            .await
+    }
+
+    async fn finish(&self, edition: EditionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.writer.write(move |db| finish(db, edition, millis(now))).await
+    }
+
+    async fn counts(&self, edition: EditionId) -> Result<Counts, StoreError> {
+        self.readers.read(move |db| counts(db, edition)).await
+    }
+
+    async fn next_due(&self, edition: EditionId) -> Result<Option<DateTime<Utc>>, StoreError> {
+        self.readers
+            .read(move |db| {
+                let due: Option<i64> = db
+                    .prepare_cached("SELECT due FROM delivery INDEXED BY delivery_waiting WHERE edition = ?1 AND state = 0 ORDER BY due LIMIT 1")?
+                    .query_row([edition.0], |r| r.get(0))
+                    .optional()?;
+                time_or_none(due)
+            })
+            .await
+    }
+
+    async fn pause(&self, edition: EditionId, why: Option<&str>) -> Result<bool, StoreError> {
+        let why = why.map(str::to_owned);
+        self.writer
+            .write(move |db| {
+                let changed = db
+                    .prepare_cached(
+                        "UPDATE edition SET paused = ?2 WHERE id = ?1 AND state IN ('approved', 'sending')
+                           AND (paused IS NULL) <> (?2 IS NULL)",
+                    )?
+                    .execute(params![edition.0, why])?;
+                if why.is_some() {
+                    db.prepare_cached(
+                        "UPDATE delivery INDEXED BY delivery_held SET state = 0, press = NULL, lease = NULL
+                         WHERE press IS NOT NULL AND edition = ?1 AND state = 1",
+                    )?
+                    .execute([edition.0])?;
+                }
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    async fn paused(&self, edition: EditionId) -> Result<Option<String>, StoreError> {
+        self.readers
+            .read(move |db| {
+                let why: Option<Option<String>> = db
+                    .prepare_cached("SELECT paused FROM edition WHERE id = ?1")?
+                    .query_row([edition.0], |r| r.get(0))
+                    .optional()?;
+                Ok(why.flatten())
+            })
+            .await
+    }
+
+    async fn record(&self, edition: EditionId, to: &Address) -> Result<Option<DeliveryRecord>, StoreError> {
+        let key = key(to);
+        self.readers.read(move |db| record(db, edition, &key)).await
+    }
+
+    async fn history(&self, to: &Address) -> Result<Vec<PastDelivery>, StoreError> {
+        let key = key(to);
+        self.readers.read(move |db| history(db, &key)).await
+    }
+
+    async fn records(
+        &self,
+        edition: EditionId,
+        state: Option<DeliveryState>,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.readers.read(move |db| records(db, edition, state, after.unwrap_or(DeliveryId(0)), limit)).await
+    }
+
+    async fn doubtful(
+        &self,
+        edition: EditionId,
+        after: Option<DeliveryId>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.readers
+            .read(move |db| {
+                read_records(
+                    db,
+                    "d.edition = ?1 AND d.doubts > 0 AND d.id > ?2 ORDER BY d.id LIMIT ?3",
+                    params![edition.0, after.map_or(0, |id| id.0), limit],
+                )
+            })
+            .await
+    }
+
+    async fn resolve(
+        &self,
+        edition: EditionId,
+        only: Option<DeliveryId>,
+        resolution: Resolution,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.writer.write(move |db| resolve(db, edition, only, resolution, millis(now))).await
+    }
+}
+
+fn until(now: DateTime<Utc>, lease: Duration) -> i64 {
+    millis(now).saturating_add(i64::try_from(lease.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn claim(
+    db: &Connection,
+    press: &str,
+    edition: EditionId,
+    limit: usize,
+    lease: i64,
+    now: i64,
+) -> Result<Vec<Claimed>, StoreError> {
+    let digest: Option<String> = db
+        .prepare_cached(
+            "SELECT digest FROM edition WHERE id = ?1 AND state IN ('approved', 'sending') AND paused IS NULL",
+        )?
+        .query_row([edition.0], |r| r.get(0))
+        .optional()?;
+    let Some(digest) = digest else { return Ok(vec![]) };
+    let mut query = db.prepare_cached(
+        "SELECT d.id, d.subscriber, s.address, s.name, d.tries, d.first_try,
+                EXISTS (SELECT 1 FROM subscription n
+                        WHERE n.digest = ?3 AND n.subscriber = d.subscriber AND n.state = 'confirmed')
+                AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+         FROM delivery d INDEXED BY delivery_waiting CROSS JOIN subscriber s ON s.id = d.subscriber
+         WHERE d.edition = ?1 AND d.state = 0 AND d.due <= ?2
+         ORDER BY d.due, d.id LIMIT ?4",
+    )?;
+    let mut take = db.prepare_cached("UPDATE delivery SET state = 1, press = ?2, lease = ?3 WHERE id = ?1")?;
+    let mut drop = db.prepare_cached("UPDATE delivery SET state = 7, ended = ?2 WHERE id = ?1")?;
+    let mut claimed = Vec::with_capacity(limit);
+    loop {
+        let wanted = limit - claimed.len();
+        // Read before writing: the writes move rows out of the very index that is being read.
+        let mut found = Vec::with_capacity(wanted);
+        let mut rows = query.query(params![edition.0, now, digest, i64::try_from(wanted).unwrap_or(i64::MAX)])?;
+        while let Some(r) = rows.next()? {
+            let one = Claimed {
+                id: DeliveryId(r.get(0)?),
+                edition,
+                subscriber: SubscriberId(r.get(1)?),
+                address: address(&r.get::<_, String>(2)?)?,
+                name: r.get(3)?,
+                tries: small(r.get(4)?),
+                first_try: time_or_none(r.get(5)?)?,
+            };
+            found.push((one, r.get::<_, bool>(6)?));
+        }
+        std::mem::drop(rows);
+        let last = found.len() < wanted;
+        for (one, wants) in found {
+            if wants {
+                take.execute(params![one.id.0, press, lease])?;
+                claimed.push(one);
+            } else {
+                drop.execute(params![one.id.0, now])?;
+            }
+        }
+        if last || claimed.len() == limit {
+            break;
+        }
+    }
+    if !claimed.is_empty() {
+        db.prepare_cached("UPDATE edition SET state = 'sending' WHERE id = ?1 AND state = 'approved'")?
+            .execute([edition.0])?;
+    }
+    Ok(claimed)
+}
+
+fn settle_one(db: &Connection, press: &str, settlement: &Settlement) -> Result<(), StoreError> {
+    let Settlement { id, outcome, reply, when } = settlement;
+    let when = millis(*when);
+    let held = match outcome {
+        Outcome::Accepted => end(db, press, *id, 3, 0, when)?,
+        Outcome::Rejected => end(db, press, *id, 4, 0, when)?,
+        Outcome::Expired => end(db, press, *id, 5, 0, when)?,
+        Outcome::Uncertain => end(db, press, *id, 6, 1, when)?,
+        Outcome::Deferred(due) => put_back(db, press, *id, millis(*due), 1, when)?,
+        Outcome::Untried => put_back(db, press, *id, when, 0, when)?,
+        Outcome::Postponed(due) => put_back(db, press, *id, millis(*due), 0, when)?,
+    };
+    let Some(outcome) = AttemptOutcome::of(outcome) else { return Ok(()) };
+    write_attempt(db, *id, outcome, reply, held, when)
+}
+
+/// An end, or a doubt. Answers whether the press held it.
+fn end(db: &Connection, press: &str, id: DeliveryId, state: i64, doubt: i64, when: i64) -> Result<bool, StoreError> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE delivery SET state = ?3, press = NULL, lease = NULL, ended = ?4, tries = tries + 1,
+                 doubts = doubts + ?5, first_try = coalesce(first_try, begun)
+             WHERE id = ?1 AND press = ?2",
+        )?
+        .execute(params![id.0, press, state, when, doubt])?;
+    Ok(changed == 1)
+}
+
+/// Waiting again, or withdrawn where the edition was withdrawn meanwhile.
+fn put_back(db: &Connection, press: &str, id: DeliveryId, due: i64, tries: i64, when: i64) -> Result<bool, StoreError> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE delivery SET press = NULL, lease = NULL, due = ?3, tries = tries + ?4,
+                 state = iif((SELECT e.state FROM edition e WHERE e.id = delivery.edition) = 'withdrawn', 7, 0),
+                 ended = ?5, first_try = iif(?4 > 0, coalesce(first_try, begun), first_try)
+             WHERE id = ?1 AND press = ?2",
+        )?
+        .execute(params![id.0, press, due, tries, when])?;
+    Ok(changed == 1)
+}
+
+fn write_attempt(
+    db: &Connection,
+    id: DeliveryId,
+    outcome: AttemptOutcome,
+    reply: &Reply,
+    held: bool,
+    when: i64,
+) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO attempt (delivery, number, begun, ended, outcome, held, code, status, text)
+         SELECT id, 1 + coalesce((SELECT max(number) FROM attempt WHERE delivery = ?1), 0), begun, ?2, ?3, ?4, ?5, ?6, ?7
+         FROM delivery WHERE id = ?1",
+    )?
+    .execute(params![id.0, when, outcome.as_str(), held, reply.code, reply.status, reply.text])?;
+    Ok(())
+}
+
+fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Result<u64, StoreError> {
+    db.prepare_cached(
+        "UPDATE delivery INDEXED BY delivery_held SET state = 0, press = NULL, lease = NULL
+         WHERE press IS NOT NULL AND state = 1 AND (?1 OR lease <= ?2)",
+    )?
+    .execute(params![alone, now])?;
+    let mut query =
+        db.prepare_cached("SELECT id FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
+    let stuck: Vec<i64> = query.query_map(params![alone, now], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    let lost = Reply { code: 0, status: None, text: "the press stopped before the answer was written down".to_owned() };
+    for id in &stuck {
+        write_attempt(db, DeliveryId(*id), AttemptOutcome::Uncertain, &lost, true, now)?;
+        db.prepare_cached(
+            "UPDATE delivery SET state = 6, press = NULL, lease = NULL, ended = ?2, tries = tries + 1,
+                 doubts = doubts + 1, first_try = coalesce(first_try, begun)
+             WHERE id = ?1",
+        )?
+        .execute(params![id, now])?;
+    }
+    if policy == UncertainPolicy::Resend {
+        db.prepare_cached(
+            "UPDATE delivery INDEXED BY delivery_uncertain SET state = 0, due = ?1 + iif(doubts > ?2, ?3, 0)
+             WHERE state = 6 AND edition IN (SELECT id FROM edition WHERE state IN ('approved', 'sending'))",
+        )?
+        .execute(params![now, QUICK_RESENDS, DOUBTFUL_WAIT])?;
+    }
+    Ok(stuck.len() as u64)
+}
+
+fn finish(db: &Connection, edition: EditionId, now: i64) -> Result<bool, StoreError> {
+    db.prepare_cached(
+        "UPDATE edition SET state = 'sent', ended = ?2, paused = NULL
+         WHERE id = ?1 AND state IN ('approved', 'sending')
+           AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_waiting WHERE edition = ?1 AND state = 0)
+           AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND edition = ?1)
+           AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_uncertain WHERE edition = ?1 AND state = 6)",
+    )?
+    .execute(params![edition.0, now])?;
+    Ok(db.prepare_cached("SELECT 1 FROM edition WHERE id = ?1 AND state = 'sent'")?.exists([edition.0])?)
+}
+
+fn counts(db: &Connection, edition: EditionId) -> Result<Counts, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT state, tries > 0, count(*), sum(doubts > 0) FROM delivery WHERE edition = ?1 GROUP BY 1, 2",
+    )?;
+    let mut rows = query.query([edition.0])?;
+    let mut counts = Counts::default();
+    while let Some(r) = rows.next()? {
+        let (tried, n) = (r.get::<_, bool>(1)?, count(r.get(2)?));
+        counts.doubtful += count(r.get(3)?);
+        match state_of(r.get(0)?)? {
+            DeliveryState::Waiting => {
+                counts.waiting += n;
+                counts.deferred += if tried { n } else { 0 };
+            }
+            DeliveryState::Claimed | DeliveryState::InFlight => counts.under_way += n,
+            DeliveryState::Accepted => counts.accepted += n,
+            DeliveryState::Rejected => counts.rejected += n,
+            DeliveryState::Expired => counts.expired += n,
+            DeliveryState::Uncertain => counts.uncertain += n,
+            DeliveryState::Withdrawn => counts.withdrawn += n,
+        }
+    }
+    Ok(counts)
+}
+
+/// In the order of the column's numbers.
+const STATES: [DeliveryState; 8] = [
+    DeliveryState::Waiting,
+    DeliveryState::Claimed,
+    DeliveryState::InFlight,
+    DeliveryState::Accepted,
+    DeliveryState::Rejected,
+    DeliveryState::Expired,
+    DeliveryState::Uncertain,
+    DeliveryState::Withdrawn,
+];
+
+fn state_of(number: i64) -> Result<DeliveryState, StoreError> {
+    usize::try_from(number)
+        .ok()
+        .and_then(|n| STATES.get(n).copied())
+        .ok_or_else(|| StoreError::Damaged(format!("no state: {number}")))
+}
+
+fn record(db: &Connection, edition: EditionId, key: &str) -> Result<Option<DeliveryRecord>, StoreError> {
+    let found = read_records(db, "d.edition = ?1 AND s.key = ?2", params![edition.0, key])?;
+    Ok(found.into_iter().next())
+}
+
+fn records(
+    db: &Connection,
+    edition: EditionId,
+    state: Option<DeliveryState>,
+    after: DeliveryId,
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let number =
+        state.and_then(|s| STATES.iter().position(|of| *of == s)).map_or(-1, |n| i64::try_from(n).unwrap_or(-1));
+    read_records(
+        db,
+        "d.edition = ?1 AND (?2 < 0 OR d.state = ?2) AND d.id > ?3 ORDER BY d.id LIMIT ?4",
+        params![edition.0, number, after.0, limit],
+    )
+}
+
+fn history(db: &Connection, key: &str) -> Result<Vec<PastDelivery>, StoreError> {
+    // By edition: deliveries are found by edition and subscriber, and there are fewer editions than readers.
+    let mut query = db.prepare_cached(
+        "SELECT d.id, e.digest, e.number, e.subject FROM subscriber s CROSS JOIN edition e
+         CROSS JOIN delivery d ON d.edition = e.id AND d.subscriber = s.id WHERE s.key = ?1 ORDER BY e.id",
+    )?;
+    let mut rows = query.query([key])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let (id, digest, number, subject): (i64, _, _, _) = (r.get(0)?, r.get(1)?, small(r.get(2)?), r.get(3)?);
+        let records = read_records(db, "d.id = ?1", params![id])?;
+        found.extend(records.into_iter().next().map(|delivery| PastDelivery { digest, number, subject, delivery }));
+    }
+    Ok(found)
+}
+
+fn read_records(
+    db: &Connection,
+    which: &str,
+    with: &[&dyn rusqlite::ToSql],
+) -> Result<Vec<DeliveryRecord>, StoreError> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT d.id, s.address, d.state, d.due, d.doubts FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE {which}"
+    ))?;
+    let mut rows = query.query(with)?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let id = DeliveryId(r.get(0)?);
+        found.push(DeliveryRecord {
+            id,
+            address: address(&r.get::<_, String>(1)?)?,
+            state: state_of(r.get(2)?)?,
+            due: time(r.get(3)?)?,
+            doubts: small(r.get(4)?),
+            attempts: attempts(db, id)?,
+        });
+    }
+    Ok(found)
+}
+
+fn attempts(db: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT begun, ended, outcome, held, code, status, text FROM attempt WHERE delivery = ?1 ORDER BY number",
+    )?;
+    let mut rows = query.query([id.0])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        found.push(Attempt {
+            begun: time_or_none(r.get(0)?)?,
+            ended: time(r.get(1)?)?,
+            outcome: from_word(&r.get::<_, String>(2)?)?,
+            held: r.get(3)?,
+            reply: Reply { code: r.get(4)?, status: r.get(5)?, text: r.get(6)? },
+        });
+    }
+    Ok(found)
+}
+
+fn resolve(
+    db: &Connection,
+    edition: EditionId,
+    only: Option<DeliveryId>,
+    resolution: Resolution,
+    now: i64,
+) -> Result<u64, StoreError> {
+    let state = match resolution {
+        Resolution::Accepted => 3,
+        Resolution::Resend => 0,
+    };
+    // Of a withdrawn edition nothing is sent any more; it can still be said that a mail had arrived.
+    let resolved = db
+        .prepare_cached(
+            "UPDATE delivery INDEXED BY delivery_uncertain SET state = ?3, due = ?4
+             WHERE edition = ?1 AND state = 6 AND (?2 IS NULL OR id = ?2)
+               AND (?3 <> 0 OR edition IN (SELECT id FROM edition WHERE state IN ('approved', 'sending')))",
+        )?
+        .execute(params![edition.0, only.map(|id| id.0), state, now])?;
+    finish(db, edition, now)?;
+    Ok(resolved as u64)
+}

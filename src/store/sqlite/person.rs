@@ -1,0 +1,114 @@
+//! All that is held about one person, and its erasure.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::row::{address, from_word, key, time, time_or_none};
+use super::subscribers::withdraw;
+use crate::store::StoreError;
+use crate::subscriber::held::ConsentRecord;
+use crate::subscriber::{Address, Consent, ErasureKey, Held, Subscriber, SubscriberId, Subscription, Suppression};
+
+/// The given key where the ledger remembers anybody by it; nothing where nobody was ever erased.
+pub(super) fn eraser<'k>(db: &Connection, key: Option<&'k ErasureKey>) -> Result<Option<&'k ErasureKey>, StoreError> {
+    let name: Option<Vec<u8>> =
+        db.prepare_cached("SELECT name FROM erasure_key")?.query_row([], |r| r.get(0)).optional()?;
+    match (name, key) {
+        (None, _) => Ok(None),
+        (Some(name), Some(key)) if name == key.name() => Ok(Some(key)),
+        (Some(_), _) => Err(StoreError::ErasureKey),
+    }
+}
+
+/// When an address was erased.
+pub(super) fn erased(db: &Connection, key: &ErasureKey, address: &Address) -> Result<Option<i64>, StoreError> {
+    let mut query = db.prepare_cached("SELECT since FROM erased WHERE mark = ?1")?;
+    Ok(query.query_row([key.mark(address)], |r| r.get(0)).optional()?)
+}
+
+pub(super) fn show(db: &Connection, eraser: Option<&ErasureKey>, of: &Address) -> Result<Option<Held>, StoreError> {
+    let (mut held, key) = (Held::default(), key(of));
+    if let Some(eraser) = eraser {
+        held.erased = time_or_none(erased(db, eraser, of)?)?;
+    }
+    let mut query = db.prepare_cached("SELECT reason, since, note FROM suppression WHERE key = ?1")?;
+    if let Some(r) = query.query([&key])?.next()? {
+        let reason = from_word(&r.get::<_, String>(0)?)?;
+        held.suppression = Some(Suppression { reason, since: time(r.get(1)?)?, note: r.get(2)? });
+    }
+    let mut query = db.prepare_cached("SELECT id, address, name, language, added FROM subscriber WHERE key = ?1")?;
+    if let Some(r) = query.query([&key])?.next()? {
+        let id: i64 = r.get(0)?;
+        let address = address(&r.get::<_, String>(1)?)?;
+        held.added = Some(time(r.get(4)?)?);
+        held.subscriber = Some(Subscriber { id: SubscriberId(id), address, name: r.get(2)?, language: r.get(3)? });
+        held.subscriptions = subscriptions(db, id)?;
+        held.consents = consents(db, id)?;
+    }
+    Ok(Some(held).filter(|held| *held != Held::default()))
+}
+
+fn subscriptions(db: &Connection, id: i64) -> Result<Vec<Subscription>, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT digest, state, since FROM subscription WHERE subscriber = ?1 ORDER BY digest")?;
+    let mut rows = query.query([id])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let state = from_word(&r.get::<_, String>(1)?)?;
+        found.push(Subscription { digest: r.get(0)?, state, since: time(r.get(2)?)? });
+    }
+    Ok(found)
+}
+
+fn consents(db: &Connection, id: i64) -> Result<Vec<ConsentRecord>, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT digest, source, given, recorded FROM consent WHERE subscriber = ?1 ORDER BY id")?;
+    let mut rows = query.query([id])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let consent = Consent { source: r.get(1)?, when: time_or_none(r.get(2)?)? };
+        found.push(ConsentRecord { digest: r.get(0)?, consent, recorded: time(r.get(3)?)? });
+    }
+    Ok(found)
+}
+
+/// Leaves the mark, and deliveries as numbers of a subscriber who has none of her own.
+pub(super) fn forget(db: &Connection, eraser: &ErasureKey, who: &Address, now: i64) -> Result<bool, StoreError> {
+    if self::eraser(db, Some(eraser))?.is_none() {
+        db.prepare_cached("INSERT INTO erasure_key (one, name) VALUES (1, ?1)")?.execute([eraser.name()])?;
+    }
+    db.prepare_cached("INSERT INTO erased (mark, since) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![eraser.mark(who), now])?;
+    // What is deleted is overwritten with zeros.
+    db.pragma_update(None, "secure_delete", true)?;
+    let held = erase(db, &key(who), now);
+    db.pragma_update(None, "secure_delete", false)?;
+    held
+}
+
+fn erase(db: &Connection, key: &str, now: i64) -> Result<bool, StoreError> {
+    withdraw(db, key, None, now)?;
+    let suppressed = db.prepare_cached("DELETE FROM suppression WHERE key = ?1")?.execute([key])?;
+    let id: Option<i64> =
+        db.prepare_cached("SELECT id FROM subscriber WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?;
+    let Some(id) = id else { return Ok(suppressed > 0) };
+    db.prepare_cached("DELETE FROM consent WHERE subscriber = ?1")?.execute([id])?;
+    db.prepare_cached("DELETE FROM subscription WHERE subscriber = ?1")?.execute([id])?;
+    let mut query = db
+        .prepare_cached("SELECT d.id FROM edition e CROSS JOIN delivery d ON d.edition = e.id AND d.subscriber = ?1")?;
+    let deliveries: Vec<i64> = query.query_map([id], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    // Servers repeat the address in what they say.
+    let mut silence = db.prepare_cached("UPDATE attempt SET text = '' WHERE delivery = ?1")?;
+    for delivery in &deliveries {
+        silence.execute([delivery])?;
+    }
+    if deliveries.is_empty() {
+        db.prepare_cached("DELETE FROM subscriber WHERE id = ?1")?.execute([id])?;
+    } else {
+        db.prepare_cached(
+            "UPDATE subscriber SET key = 'erased:' || id, address = 'erased-' || id || '@erased.invalid', name = '',
+                 language = NULL, added = 0 WHERE id = ?1",
+        )?
+        .execute([id])?;
+    }
+    Ok(true)
+}

@@ -1,0 +1,229 @@
+//! One connection, one mail after the other.
+//!
+//! With `PIPELINING` (RFC 2920) a message, its final dot and the next envelope up to DATA are one write, so that a mail
+//! costs one round trip:
+//!
+//! ```text
+//!   MAIL RCPT DATA ─▶          ◀─ 250 250 354
+//!   message . MAIL RCPT DATA ─▶   ◀─ 250 | 250 250 354
+//!   message . ─▶               ◀─ 250
+//! ```
+//!
+//! Replies are counted: the 354 of each DATA must stand where it belongs, or the line is given up.
+
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Quit, Rset};
+use lettre::transport::smtp::response::Response;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Options;
+use super::offers::{Offers, append_content, rcpt_to};
+use super::wire::Written;
+use crate::delivery::{Fate, Reply, Step};
+use crate::mail::Mail;
+use crate::transport::Sent;
+
+/// How long a goodbye is waited for.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// One SMTP connection.
+pub struct Connection {
+    smtp: AsyncSmtpConnection,
+    written: Written,
+    offers: Offers,
+    timeout: Duration,
+    /// Mails that it may still carry.
+    left: u32,
+    /// The next mail's MAIL, RCPT and DATA are sent, and their three replies are still to be read.
+    ahead: bool,
+    /// Commands and replies are in step.
+    sound: bool,
+    buffer: Vec<u8>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("offers", &self.offers).field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+/// A transaction that ended before its message was accepted.
+struct Ended {
+    fate: Fate,
+    /// The line can carry another mail.
+    sound: bool,
+}
+
+impl Connection {
+    pub(super) fn new(smtp: AsyncSmtpConnection, written: Written, offers: Offers, options: &Options) -> Self {
+        Connection {
+            smtp,
+            written,
+            offers,
+            timeout: options.timeout,
+            left: options.mails_per_connection.max(1),
+            ahead: false,
+            sound: true,
+            buffer: vec![],
+        }
+    }
+
+    /// One transaction; see [`crate::transport::Line::send`].
+    pub async fn send(&mut self, mail: &Mail, next: Option<&Mail>) -> Sent {
+        if !self.ahead
+            && let Some(fate) = self.offers.refusal(mail)
+        {
+            return Sent { fate, usable: true };
+        }
+        self.left = self.left.saturating_sub(1);
+        let next = next.filter(|next| self.left > 0 && self.offers.pipelining && self.offers.refusal(next).is_none());
+        let ended = match self.envelope(mail).await {
+            Ok(()) => self.content(mail, next).await,
+            Err(ended) => ended,
+        };
+        self.sound = ended.sound;
+        Sent { fate: ended.fate, usable: self.sound && self.left > 0 }
+    }
+
+    /// QUIT, without waiting long for the answer. A line that is out of step, or has begun a mail, is dropped.
+    pub async fn quit(mut self) {
+        if self.sound && !self.ahead {
+            let _ = tokio::time::timeout(GOODBYE, self.smtp.command(Quit)).await;
+        }
+    }
+
+    /// MAIL, RCPT, DATA and their replies.
+    async fn envelope(&mut self, mail: &Mail) -> Result<(), Ended> {
+        let from = self.offers.mail_from(mail);
+        let said = if self.ahead {
+            self.ahead = false;
+            self.hear().await
+        } else if self.offers.pipelining {
+            self.say(from + &rcpt_to(mail) + "DATA\r\n").await
+        } else {
+            return self.envelope_step_by_step(mail, from).await;
+        };
+        // All three replies are read whatever they say, or the next mail would read them.
+        let mail_reply = in_step(Step::Mail, said)?;
+        let rcpt_reply = in_step(Step::Rcpt, self.hear().await)?;
+        let data_reply = in_step(Step::Data, self.hear().await)?;
+        let refused = [(Step::Mail, &mail_reply), (Step::Rcpt, &rcpt_reply)].into_iter().find(|(_, r)| !is_fine(r));
+        match (refused, data_reply.code) {
+            (None, 354) => Ok(()),
+            (None, _) => Err(self.reset(Step::Data, data_reply).await),
+            // Refused, and yet the server waits for a message: an empty one ends that (RFC 2920 section 3.1).
+            (Some((step, reply)), 354) => {
+                let sound = self.say(".\r\n").await.is_ok_and(|reply| reply.code != 421);
+                Err(Ended { fate: Fate::Replied(step, reply.clone()), sound })
+            }
+            (Some((step, reply)), _) => Err(self.reset(step, reply.clone()).await),
+        }
+    }
+
+    async fn envelope_step_by_step(&mut self, mail: &Mail, from: String) -> Result<(), Ended> {
+        let reply = in_step(Step::Mail, self.say(from).await)?;
+        if !is_fine(&reply) {
+            return Err(self.reset(Step::Mail, reply).await);
+        }
+        let reply = in_step(Step::Rcpt, self.say(rcpt_to(mail)).await)?;
+        if !is_fine(&reply) {
+            return Err(self.reset(Step::Rcpt, reply).await);
+        }
+        let reply = in_step(Step::Data, self.say(Data).await)?;
+        if reply.code != 354 {
+            return Err(self.reset(Step::Data, reply).await);
+        }
+        Ok(())
+    }
+
+    /// The message, its dot, and where known the next envelope, in one write; then the reply to the dot.
+    async fn content(&mut self, mail: &Mail, next: Option<&Mail>) -> Ended {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        append_content(&mail.message, &mut buffer);
+        let dot = self.written.load(Ordering::Relaxed) + buffer.len() as u64;
+        if let Some(next) = next {
+            buffer.extend_from_slice(self.offers.mail_from(next).as_bytes());
+            buffer.extend_from_slice(rcpt_to(next).as_bytes());
+            buffer.extend_from_slice(b"DATA\r\n");
+            self.ahead = true;
+        }
+        let Ok(text) = std::str::from_utf8(&buffer) else {
+            return Ended { fate: Fate::Broke(Step::Data, "the mail is not in UTF-8".to_owned()), sound: false };
+        };
+        let said = within(self.timeout * Options::DOT_FACTOR, self.smtp.command(text)).await;
+        self.buffer = buffer;
+        match said {
+            // A line that ends here has not taken the mail, and takes no other.
+            Ok(reply) => Ended { sound: is_fine(&reply) || negative(&reply), fate: Fate::Replied(Step::Dot, reply) },
+            Err(broke) => {
+                let step = if self.written.load(Ordering::Relaxed) < dot { Step::Data } else { Step::Dot };
+                Ended { fate: Fate::Broke(step, broke), sound: false }
+            }
+        }
+    }
+
+    /// A refusal; clears what was begun (RFC 5321 section 4.1.1.5).
+    async fn reset(&mut self, step: Step, reply: Reply) -> Ended {
+        let sound = negative(&reply) && self.say(Rset).await.is_ok_and(|reply| is_fine(&reply));
+        Ended { fate: Fate::Replied(step, reply), sound }
+    }
+
+    async fn say(&mut self, command: impl fmt::Display) -> Result<Reply, String> {
+        within(self.timeout, self.smtp.command(command)).await
+    }
+
+    async fn hear(&mut self) -> Result<Reply, String> {
+        within(self.timeout, self.smtp.read_response()).await
+    }
+}
+
+/// A reply of a transaction that goes on; a broken line, or a server that closes it, ends everything.
+fn in_step(step: Step, said: Result<Reply, String>) -> Result<Reply, Ended> {
+    match said {
+        Ok(reply) if reply.code == 421 => Err(Ended { fate: Fate::Replied(step, reply), sound: false }),
+        Ok(reply) => Ok(reply),
+        Err(broke) => Err(Ended { fate: Fate::Broke(step, broke), sound: false }),
+    }
+}
+
+fn is_fine(reply: &Reply) -> bool {
+    (200..300).contains(&reply.code)
+}
+
+/// A refusal after which the line goes on.
+fn negative(reply: &Reply) -> bool {
+    (400..600).contains(&reply.code) && reply.code != 421
+}
+
+async fn within(
+    limit: Duration,
+    step: impl Future<Output = Result<Response, lettre::transport::smtp::Error>>,
+) -> Result<Reply, String> {
+    match tokio::time::timeout(limit, step).await {
+        Ok(said) => read(said),
+        Err(_) => Err(format!("no answer within {} seconds", limit.as_secs_f32())),
+    }
+}
+
+/// To lettre a refusal is an error; to us it is a reply as others are. An error is a line that broke.
+pub(super) fn read(said: Result<Response, lettre::transport::smtp::Error>) -> Result<Reply, String> {
+    match said {
+        Ok(response) => {
+            let text: Vec<&str> = response.message().collect();
+            Ok(Reply::new(response.code().into(), &text.join(" ")))
+        }
+        Err(error) => {
+            let text = error.source().map(ToString::to_string).unwrap_or_default();
+            match error.status() {
+                Some(code) => Ok(Reply::new(code.into(), &text)),
+                None if text.is_empty() => Err(error.to_string()),
+                None => Err(text),
+            }
+        }
+    }
+}

@@ -1,0 +1,437 @@
+//! What every store must keep, written once. `suite!` makes one module of tests a store.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
+use pressrun::delivery::{AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement};
+use pressrun::digest::edition::{Choice, Edits};
+use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+use pressrun::newsroom::ArticleId;
+use pressrun::subscriber::{Added, Address, Consent, Entry, Subscribers, SubscriptionState, SuppressionReason};
+use std::future::Future;
+use std::time::Duration;
+
+pub const LEASE: Duration = Duration::from_mins(10);
+
+/// All a store must be.
+pub trait Store: Subscribers + Editions + Ledger {}
+impl<S: Subscribers + Editions + Ledger> Store for S {}
+
+pub fn now() -> DateTime<Utc> {
+    "2026-11-22T09:00:00Z".parse().unwrap()
+}
+
+fn later(seconds: i64) -> DateTime<Utc> {
+    now() + TimeDelta::seconds(seconds)
+}
+
+pub fn address(name: &str) -> Address {
+    format!("{name}@readers.example").parse().unwrap()
+}
+
+pub fn entry(name: &str, state: SubscriptionState) -> Entry {
+    Entry {
+        address: address(name),
+        name: name.to_uppercase(),
+        language: Some("en".to_owned()),
+        digest: "weekly".to_owned(),
+        state,
+        consent: Consent { source: "open day".to_owned(), when: Some(now()) },
+        suppressed: None,
+        since: None,
+        note: String::new(),
+    }
+}
+
+pub fn sealed(subject: &str) -> Sealed {
+    Sealed {
+        subject: subject.to_owned(),
+        preheader: "in short".to_owned(),
+        html: "<p>é</p>".to_owned(),
+        text: "é".to_owned(),
+        mark: "~~".to_owned(),
+        shortened: false,
+        headers: vec![("From".to_owned(), "desk@news.example".to_owned())],
+        date: now(),
+    }
+}
+
+fn piece(id: &str, choice: Choice) -> EditionPiece {
+    EditionPiece { id: ArticleId(id.to_owned()), title: format!("On {id}"), choice }
+}
+
+/// An approved edition with one delivery for each of these confirmed readers.
+pub async fn approved<S: Store>(store: &S, readers: &[&str]) -> EditionId {
+    let entries = readers.iter().map(|r| entry(r, SubscriptionState::Confirmed)).collect();
+    store.add(entries, now()).await.unwrap();
+    let edition = store.draft("weekly", vec![piece("a", Choice::Carried)], sealed("News"), now()).await.unwrap();
+    let written = store.approve(edition.id, sealed("News"), "seal".to_owned(), now()).await.unwrap();
+    assert_eq!(written, Some(readers.len() as u64));
+    edition.id
+}
+
+async fn claim<S: Store>(store: &S, press: &str, edition: EditionId, limit: u32) -> Vec<Claimed> {
+    store.claim(&press.to_owned(), edition, limit, LEASE, now()).await.unwrap()
+}
+
+async fn begin<S: Store>(store: &S, press: &str, ids: &[DeliveryId]) -> Vec<DeliveryId> {
+    store.turn(&press.to_owned(), vec![], ids.to_vec(), LEASE, now()).await.unwrap()
+}
+
+async fn settle<S: Store>(store: &S, press: &str, id: DeliveryId, outcome: Outcome) {
+    let settlement = Settlement { id, outcome, reply: Reply::read("250 2.0.0 said so"), when: later(1) };
+    store.turn(&press.to_owned(), vec![settlement], vec![], LEASE, later(1)).await.unwrap();
+}
+
+async fn state<S: Store>(store: &S, edition: EditionId, name: &str) -> DeliveryState {
+    store.record(edition, &address(name)).await.unwrap().unwrap().state
+}
+
+pub async fn a_list_is_added_once_and_never_revives_anybody<S: Store>(store: S) {
+    use SubscriptionState::{Confirmed, Ended, Pending};
+    let list = vec![entry("ana", Confirmed), entry("ben", Pending), entry("eva", Ended)];
+    let first = store.add(list.clone(), now()).await.unwrap();
+    assert_eq!(first, [Added::New, Added::New, Added::Left]);
+    let again = store.add(list, later(1)).await.unwrap();
+    assert_eq!(again, [Added::Unchanged, Added::Unchanged, Added::Left]);
+    let confirmed = store.add(vec![entry("ben", Confirmed), entry("eva", Confirmed)], later(2)).await.unwrap();
+    assert_eq!(confirmed, [Added::Confirmed, Added::Left]);
+    assert!(store.end(&address("ana"), Some("weekly"), later(3)).await.unwrap());
+    assert!(!store.end(&address("ana"), None, later(3)).await.unwrap());
+    assert_eq!(store.add(vec![entry("ana", Confirmed)], later(4)).await.unwrap(), [Added::Left]);
+    let listed = store.list(Some("weekly"), None, 10).await.unwrap();
+    let states: Vec<_> = listed.iter().map(|l| (l.subscriber.name.as_str(), l.subscription.state)).collect();
+    assert_eq!(states, [("ANA", Ended), ("BEN", Confirmed), ("EVA", Ended)]);
+    assert_eq!(listed[1].consent.as_ref().unwrap().source, "open day");
+    assert_eq!(listed[1].subscription.since, later(2));
+}
+
+pub async fn letter_case_makes_no_second_subscriber<S: Store>(store: S) {
+    let mut shouted = entry("ana", SubscriptionState::Confirmed);
+    shouted.address = "ANA@readers.example".parse().unwrap();
+    let added = store.add(vec![entry("ana", SubscriptionState::Confirmed), shouted], now()).await.unwrap();
+    assert_eq!(added, [Added::New, Added::Unchanged]);
+    assert_eq!(store.list(None, None, 10).await.unwrap().len(), 1);
+}
+
+pub async fn a_suppressed_address_is_never_mailed_again<S: Store>(store: S) {
+    let mut bad = entry("bad", SubscriptionState::Confirmed);
+    bad.suppressed = Some(SuppressionReason::Complained);
+    store.suppress(&address("ANA"), SuppressionReason::Bounced, "gone", now()).await.unwrap();
+    store.suppress(&address("ana"), SuppressionReason::Manual, "second word", later(1)).await.unwrap();
+    let added = store.add(vec![entry("ana", SubscriptionState::Confirmed), bad], later(1)).await.unwrap();
+    assert_eq!(added, [Added::Suppressed, Added::Suppressed]);
+    approved(&store, &["ben"]).await;
+    let listed = store.list(None, None, 10).await.unwrap();
+    let bad = listed.iter().find(|l| l.subscriber.name == "BAD").unwrap();
+    assert_eq!(bad.suppression.as_ref().unwrap().reason, SuppressionReason::Complained);
+}
+
+pub async fn a_list_is_read_page_by_page<S: Store>(store: S) {
+    let names: Vec<String> = (0..25).map(|n| format!("r{n:02}")).collect();
+    store.add(names.iter().map(|n| entry(n, SubscriptionState::Confirmed)).collect(), now()).await.unwrap();
+    let (mut after, mut found) = (None, vec![]);
+    loop {
+        let page = store.list(None, after, 10).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some((last.subscriber.address.as_str().to_owned(), last.subscription.digest.clone()));
+        found.extend(page.into_iter().map(|l| l.subscriber.address.as_str().to_owned()));
+    }
+    assert_eq!(found, names.iter().map(|n| format!("{n}@readers.example")).collect::<Vec<_>>());
+}
+
+pub async fn a_draft_is_numbered_revised_and_read_back<S: Store>(store: S) {
+    let first = store.draft("weekly", vec![piece("a", Choice::Carried)], sealed("One"), now()).await.unwrap();
+    let second = store.draft("weekly", vec![], sealed("Two"), later(1)).await.unwrap();
+    let other = store.draft("daily", vec![], sealed("Other"), later(2)).await.unwrap();
+    assert_eq!((first.number, second.number, other.number), (1, 2, 1));
+    let pieces = vec![piece("b", Choice::Later), piece("a", Choice::Carried)];
+    let edits = Edits { subject: Some("New".to_owned()), ..Edits::default() };
+    assert!(store.revise(first.id, pieces.clone(), edits.clone(), sealed("New")).await.unwrap());
+    let wanted = Edition { pieces, edits, sealed: sealed("New"), ..first.clone() };
+    assert_eq!(store.edition(first.id).await.unwrap(), Some(wanted));
+    let all = store.editions(Some("weekly")).await.unwrap();
+    let subjects: Vec<_> = all.iter().map(|e| (e.sealed.subject.as_str(), e.sealed.html.as_str())).collect();
+    assert_eq!(subjects, [("Two", ""), ("New", "")]);
+    assert_eq!(store.editions(None).await.unwrap().len(), 3);
+    assert_eq!(store.edition(EditionId(99)).await.unwrap(), None);
+}
+
+pub async fn approving_writes_each_delivery_once<S: Store>(store: S) {
+    store.add(vec![entry("pending", SubscriptionState::Pending)], now()).await.unwrap();
+    let edition = approved(&store, &["ana", "ben"]).await;
+    store.add(vec![entry("late", SubscriptionState::Confirmed)], later(1)).await.unwrap();
+    let again = store.approve(edition, sealed("Changed"), "other".to_owned(), later(2)).await.unwrap();
+    assert_eq!(again, Some(2));
+    let kept = store.edition(edition).await.unwrap().unwrap();
+    assert_eq!((kept.seal.as_deref(), kept.sealed.subject.as_str()), (Some("seal"), "News"));
+    assert_eq!((kept.state, kept.approved), (EditionState::Approved, Some(now())));
+    assert!(!store.revise(edition, vec![], Edits::default(), sealed("No")).await.unwrap());
+    assert_eq!(store.unfinished().await.unwrap(), [edition]);
+}
+
+pub async fn an_article_is_new_until_an_edition_carries_it<S: Store>(store: S) {
+    let pieces = vec![piece("a", Choice::Carried), piece("b", Choice::Later), piece("c", Choice::Never)];
+    let edition = store.draft("weekly", pieces, sealed("One"), now()).await.unwrap();
+    let ids = || ["a", "b", "c", "d"].map(|id| ArticleId(id.to_owned())).to_vec();
+    let known = async |digest: &str| {
+        let mut known: Vec<_> = store.known(digest, ids()).await.unwrap().into_iter().map(|id| id.0).collect();
+        known.sort();
+        known
+    };
+    assert_eq!(known("weekly").await, ["a", "c"]);
+    assert_eq!(known("daily").await, [""; 0]);
+    assert_eq!(store.withdraw(edition.id, later(1)).await.unwrap(), Some(0));
+    assert_eq!(known("weekly").await, ["c"]);
+    assert_eq!(store.approve(edition.id, sealed("One"), String::new(), later(2)).await.unwrap(), None);
+}
+
+pub async fn claims_come_in_order_and_only_once<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben", "eva"]).await;
+    let mine = claim(&store, "one", edition, 2).await;
+    assert_eq!(mine.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["ANA", "BEN"]);
+    assert_eq!((mine[0].address.clone(), mine[0].tries, mine[0].first_try), (address("ana"), 0, None));
+    assert_eq!(claim(&store, "two", edition, 5).await.len(), 1);
+    assert_eq!(claim(&store, "two", edition, 5).await, []);
+    assert_eq!(store.edition(edition).await.unwrap().unwrap().state, EditionState::Sending);
+    store.release(&"one".to_owned()).await.unwrap();
+    assert_eq!(claim(&store, "three", edition, 5).await.len(), 2);
+}
+
+pub async fn who_leaves_before_her_turn_gets_nothing<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben", "eva", "ida", "max"]).await;
+    let claimed = claim(&store, "p", edition, 2).await;
+    store.end(&address("ana"), Some("weekly"), now()).await.unwrap();
+    store.suppress(&address("eva"), SuppressionReason::Manual, "", now()).await.unwrap();
+    store.end(&address("ida"), Some("another digest"), now()).await.unwrap();
+    let ids: Vec<_> = claimed.iter().map(|c| c.id).collect();
+    assert_eq!(begin(&store, "p", &ids).await, [claimed[1].id]);
+    let rest = claim(&store, "p", edition, 5).await;
+    assert_eq!(rest.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["IDA", "MAX"]);
+    let counts = store.counts(edition).await.unwrap();
+    assert_eq!((counts.withdrawn, counts.under_way, counts.waiting, counts.total()), (2, 3, 0, 5));
+}
+
+pub async fn every_outcome_leaves_its_state_and_its_attempt<S: Store>(store: S) {
+    use AttemptOutcome as A;
+    use DeliveryState as D;
+    let names = ["acc", "def", "exp", "pos", "rej", "unc", "unt"];
+    let edition = approved(&store, &names).await;
+    let claimed = claim(&store, "p", edition, 10).await;
+    let outcomes = [
+        Outcome::Accepted,
+        Outcome::Deferred(later(60)),
+        Outcome::Expired,
+        Outcome::Postponed(later(30)),
+        Outcome::Rejected,
+        Outcome::Uncertain,
+        Outcome::Untried,
+    ];
+    begin(&store, "p", &claimed.iter().map(|c| c.id).collect::<Vec<_>>()).await;
+    for (one, outcome) in claimed.iter().zip(outcomes) {
+        settle(&store, "p", one.id, outcome).await;
+    }
+    let mut states = vec![];
+    for name in names {
+        let record = store.record(edition, &address(name)).await.unwrap().unwrap();
+        states.push((record.state, record.attempts.first().map(|a| a.outcome), record.doubts));
+    }
+    assert_eq!(
+        states,
+        [
+            (D::Accepted, Some(A::Accepted), 0),
+            (D::Waiting, Some(A::Deferred), 0),
+            (D::Expired, Some(A::Expired), 0),
+            (D::Waiting, None, 0),
+            (D::Rejected, Some(A::Rejected), 0),
+            (D::Uncertain, Some(A::Uncertain), 1),
+            (D::Waiting, Some(A::Untried), 0),
+        ]
+    );
+    let record = store.record(edition, &address("acc")).await.unwrap().unwrap();
+    let attempt = &record.attempts[0];
+    assert_eq!((attempt.begun, attempt.ended, attempt.held), (Some(now()), later(1), true));
+    assert_eq!(attempt.reply, Reply::read("250 2.0.0 said so"));
+    let counts = store.counts(edition).await.unwrap();
+    assert_eq!((counts.waiting, counts.deferred, counts.uncertain, counts.doubtful), (3, 1, 1, 1));
+    assert_eq!(store.next_due(edition).await.unwrap(), Some(later(1)));
+    // In order of what is due; the deferred one knows of its try.
+    let again = store.claim(&"p".to_owned(), edition, 10, LEASE, later(100)).await.unwrap();
+    let told: Vec<_> = again.iter().map(|c| (c.name.as_str(), c.tries, c.first_try)).collect();
+    assert_eq!(told, [("UNT", 0, None), ("POS", 0, None), ("DEF", 1, Some(now()))]);
+    let uncertain = store.records(edition, Some(D::Uncertain), None, 10).await.unwrap();
+    assert_eq!(uncertain.len(), 1);
+    assert_eq!(store.records(edition, None, Some(claimed[4].id), 10).await.unwrap().len(), 2);
+}
+
+pub async fn a_press_that_lost_its_lease_overwrites_nothing<S: Store>(store: S) {
+    use AttemptOutcome::{Accepted, Rejected, Uncertain};
+    let edition = approved(&store, &["ana"]).await;
+    let id = claim(&store, "slow", edition, 1).await[0].id;
+    begin(&store, "slow", &[id]).await;
+    assert_eq!(store.rescue(false, UncertainPolicy::Hold, later(599)).await.unwrap(), 0);
+    assert_eq!(store.rescue(false, UncertainPolicy::Resend, later(600)).await.unwrap(), 1);
+    let again = store.claim(&"new".to_owned(), edition, 1, LEASE, later(601)).await.unwrap();
+    assert_eq!(again[0].tries, 1);
+    settle(&store, "slow", id, Outcome::Rejected).await;
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Claimed);
+    begin(&store, "new", &[id]).await;
+    settle(&store, "new", id, Outcome::Accepted).await;
+    let record = store.record(edition, &address("ana")).await.unwrap().unwrap();
+    assert_eq!((record.state, record.doubts), (DeliveryState::Accepted, 1));
+    let held: Vec<_> = record.attempts.iter().map(|a| (a.outcome, a.held)).collect();
+    assert_eq!(held, [(Uncertain, true), (Rejected, false), (Accepted, true)]);
+    assert_eq!(store.doubtful(edition, None, 10).await.unwrap().len(), 1);
+}
+
+pub async fn rescue_tells_what_may_have_gone_from_what_cannot<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben"]).await;
+    let claimed = claim(&store, "gone", edition, 2).await;
+    begin(&store, "gone", &[claimed[0].id]).await;
+    assert_eq!(store.rescue(true, UncertainPolicy::Hold, now()).await.unwrap(), 1);
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Uncertain);
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Waiting);
+    assert_eq!(begin(&store, "gone", &[claimed[1].id]).await, []);
+    assert!(!store.finish(edition, now()).await.unwrap());
+    // Another policy later sends what was held.
+    assert_eq!(store.rescue(true, UncertainPolicy::Resend, now()).await.unwrap(), 0);
+    assert_eq!(claim(&store, "new", edition, 5).await.len(), 2);
+}
+
+pub async fn an_operator_decides_about_the_uncertain<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben", "eva"]).await;
+    let ids: Vec<_> = claim(&store, "p", edition, 3).await.iter().map(|c| c.id).collect();
+    begin(&store, "p", &ids).await;
+    store.rescue(true, UncertainPolicy::Hold, now()).await.unwrap();
+    assert_eq!(store.resolve(edition, Some(ids[0]), Resolution::Resend, later(5)).await.unwrap(), 1);
+    assert_eq!(store.resolve(edition, None, Resolution::Accepted, later(5)).await.unwrap(), 2);
+    assert_eq!(store.resolve(edition, None, Resolution::Accepted, later(5)).await.unwrap(), 0);
+    assert_eq!(store.next_due(edition).await.unwrap(), Some(later(5)));
+    let again = store.claim(&"p".to_owned(), edition, 3, LEASE, later(5)).await.unwrap();
+    begin(&store, "p", &[again[0].id]).await;
+    settle(&store, "p", again[0].id, Outcome::Accepted).await;
+    assert!(store.finish(edition, later(6)).await.unwrap());
+    assert_eq!(store.edition(edition).await.unwrap().unwrap().state, EditionState::Sent);
+    assert_eq!(store.counts(edition).await.unwrap().doubtful, 3);
+    assert_eq!(store.unfinished().await.unwrap(), []);
+    assert_eq!(store.withdraw(edition, later(7)).await.unwrap(), None);
+}
+
+pub async fn a_withdrawn_edition_sends_nothing_more<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben", "eva", "ida"]).await;
+    let ids: Vec<_> = claim(&store, "p", edition, 3).await.iter().map(|c| c.id).collect();
+    begin(&store, "p", &ids[..2]).await;
+    assert_eq!(store.withdraw(edition, now()).await.unwrap(), Some(2));
+    assert_eq!(begin(&store, "p", &[ids[2]]).await, []);
+    settle(&store, "p", ids[0], Outcome::Deferred(later(9))).await;
+    store.rescue(true, UncertainPolicy::Resend, now()).await.unwrap();
+    assert_eq!(store.resolve(edition, None, Resolution::Resend, now()).await.unwrap(), 0);
+    assert_eq!(claim(&store, "p", edition, 9).await, []);
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Withdrawn);
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Uncertain);
+    // A reader may have it, so its pieces are not new any more.
+    let id = ArticleId("a".to_owned());
+    assert_eq!(store.known("weekly", vec![id.clone()]).await.unwrap().len(), 1);
+    assert_eq!(store.withdraw(edition, now()).await.unwrap(), Some(0));
+}
+
+pub async fn a_paused_edition_waits_until_it_is_resumed<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben"]).await;
+    let ids: Vec<_> = claim(&store, "p", edition, 1).await.iter().map(|c| c.id).collect();
+    assert!(store.pause(edition, Some("too many refusals")).await.unwrap());
+    assert!(!store.pause(edition, Some("again")).await.unwrap());
+    assert_eq!(store.paused(edition).await.unwrap().as_deref(), Some("too many refusals"));
+    assert_eq!(begin(&store, "p", &ids).await, []);
+    assert_eq!(claim(&store, "p", edition, 5).await, []);
+    assert_eq!(store.edition(edition).await.unwrap().unwrap().paused.as_deref(), Some("too many refusals"));
+    assert!(store.pause(edition, None).await.unwrap());
+    assert_eq!(claim(&store, "p", edition, 5).await.len(), 2);
+}
+
+pub async fn an_edition_without_readers_is_sent_at_once<S: Store>(store: S) {
+    let edition = approved(&store, &[]).await;
+    assert!(store.finish(edition, now()).await.unwrap());
+    assert!(store.finish(edition, now()).await.unwrap());
+    assert!(!store.finish(EditionId(77), now()).await.unwrap());
+}
+
+pub async fn schedule_runs_are_remembered<S: Store>(store: S) {
+    assert_eq!(store.last_run("weekly").await.unwrap(), None);
+    for due in [later(60), now(), later(60)] {
+        store.ran("weekly", due).await.unwrap();
+    }
+    assert_eq!(store.last_run("weekly").await.unwrap(), Some(later(60)));
+    assert_eq!(store.last_run("daily").await.unwrap(), None);
+}
+
+/// Many presses at once: each delivery is claimed by one, begun once, settled once.
+pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S) {
+    let names: Vec<String> = (0..300).map(|n| format!("r{n:03}")).collect();
+    let edition = approved(&store, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let store = std::sync::Arc::new(store);
+    let mut presses = tokio::task::JoinSet::new();
+    for press in 0..8 {
+        let store = store.clone();
+        presses.spawn(async move {
+            let (press, mut sent) = (format!("press {press}"), vec![]);
+            loop {
+                let claimed = claim(&*store, &press, edition, 7).await;
+                if claimed.is_empty() {
+                    return sent;
+                }
+                for one in claimed {
+                    sent.extend(begin(&*store, &press, &[one.id]).await);
+                    settle(&*store, &press, one.id, Outcome::Accepted).await;
+                }
+            }
+        });
+    }
+    let mut all: Vec<DeliveryId> = presses.join_all().await.into_iter().flatten().collect();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 300);
+    assert!(store.finish(edition, now()).await.unwrap());
+    assert_eq!(store.counts(edition).await.unwrap().accepted, 300);
+}
+
+/// Runs one behaviour on a fresh store.
+pub fn on<S, F: Future<Output = ()>>(store: S, behaviour: impl FnOnce(S) -> F) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(behaviour(store));
+}
+
+macro_rules! suite {
+    ($store:ident: $open:expr => $($behaviour:ident)*) => {
+        mod $store {
+            $(#[test]
+            fn $behaviour() {
+                let folder = tempfile::tempdir().unwrap();
+                super::on($open(folder.path()), super::$behaviour);
+            })*
+        }
+    };
+}
+
+suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&folder.join("ledger.sqlite")).unwrap() =>
+    a_list_is_added_once_and_never_revives_anybody
+    letter_case_makes_no_second_subscriber
+    a_suppressed_address_is_never_mailed_again
+    a_list_is_read_page_by_page
+    a_draft_is_numbered_revised_and_read_back
+    approving_writes_each_delivery_once
+    an_article_is_new_until_an_edition_carries_it
+    claims_come_in_order_and_only_once
+    who_leaves_before_her_turn_gets_nothing
+    every_outcome_leaves_its_state_and_its_attempt
+    a_press_that_lost_its_lease_overwrites_nothing
+    rescue_tells_what_may_have_gone_from_what_cannot
+    an_operator_decides_about_the_uncertain
+    a_withdrawn_edition_sends_nothing_more
+    a_paused_edition_waits_until_it_is_resumed
+    an_edition_without_readers_is_sent_at_once
+    schedule_runs_are_remembered
+    presses_beside_each_other_never_share_a_delivery
+);

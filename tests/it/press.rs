@@ -1,0 +1,387 @@
+//! The press: nobody is lost, and nobody gets two but where the ledger says that it may be.
+
+use chrono::Utc;
+use pressrun::delivery::ledger::UncertainPolicy;
+use pressrun::delivery::{Claimed, DeliveryRecord, DeliveryState, Ledger, retry};
+use pressrun::digest::EditionId;
+use pressrun::mail::Mail;
+use pressrun::press::deliver::{ACCUSED_PAUSE, End, Report};
+use pressrun::press::{Job, Options, Stop, deliver};
+use pressrun::store::{SqliteStore, StoreError};
+use pressrun::transport::{OpenError, Transport, smtp};
+use proptest::prelude::*;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::conformance;
+use crate::support::smtp_server::{Act, At, Moment, Script, Server};
+
+const LINES: u16 = 4;
+
+fn options() -> Options {
+    Options {
+        connections: LINES,
+        uncertain: UncertainPolicy::Resend,
+        retry: retry::Policy {
+            first: Duration::from_millis(1),
+            factor: 1.0,
+            longest: Duration::from_millis(5),
+            give_up_after: Duration::from_mins(10),
+        },
+        lease: Duration::from_mins(10),
+        linger: Duration::from_secs(5),
+    }
+}
+
+fn transport(port: u16) -> Arc<Transport> {
+    let relay = smtp::Relay { host: "127.0.0.1".to_owned(), port, security: smtp::Security::Loopback };
+    let options = smtp::Options {
+        relays: vec![relay],
+        login: None,
+        trust: None,
+        hello: Some("client.example".to_owned()),
+        timeout: Duration::from_millis(500),
+        mails_per_connection: 25,
+    };
+    Arc::new(Transport::Smtp(smtp::Smtp::new(options).unwrap()))
+}
+
+fn compose(to: &Claimed) -> Mail {
+    let message = format!("Message-ID: <{}@news.example>\r\n\r\nFor {}.\r\n", to.id.0, to.name).into_bytes();
+    Mail { return_path: "desk@news.example".parse().unwrap(), to: to.address.clone(), message }
+}
+
+/// A ledger with an approved edition for so many readers.
+async fn ledger(folder: &Path, readers: usize) -> (Arc<SqliteStore>, EditionId) {
+    let store = SqliteStore::open(&folder.join("ledger.sqlite")).unwrap();
+    let names: Vec<String> = (0..readers).map(|n| format!("r{n:04}")).collect();
+    let edition = conformance::approved(&store, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    (Arc::new(store), edition)
+}
+
+fn job(ledger: Arc<SqliteStore>, port: u16, edition: EditionId, options: Options) -> Job<SqliteStore> {
+    static RUN: AtomicU64 = AtomicU64::new(0);
+    let press = format!("run {}", RUN.fetch_add(1, Ordering::Relaxed));
+    Job { ledger, transport: transport(port), edition, options, press, alone: true, stop: Stop::default() }
+}
+
+async fn run(ledger: &Arc<SqliteStore>, server: &Server, edition: EditionId, options: Options) -> Report<StoreError> {
+    deliver(job(ledger.clone(), server.address.port(), edition, options), compose, Utc::now, |_| {}).await
+}
+
+fn copies(server: &Server) -> HashMap<String, usize> {
+    let mut copies = HashMap::new();
+    for kept in server.kept() {
+        *copies.entry(kept.to).or_default() += 1;
+    }
+    copies
+}
+
+fn script(decide: impl Fn(&At<'_>) -> Act + Send + Sync + 'static) -> Script {
+    Script { decide: Box::new(decide), ..Script::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_reader_gets_one_mail_and_a_second_run_has_nothing_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 600).await;
+    let server = Server::start(Script::default()).await;
+    let last = Arc::new(AtomicU64::new(0));
+    let seen = last.clone();
+    let job = job(ledger.clone(), server.address.port(), edition, options());
+    let report = deliver(job, compose, Utc::now, move |p| seen.store(p.tally.accepted, Ordering::Relaxed)).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert_eq!((report.tally.accepted, last.load(Ordering::Relaxed)), (600, 600));
+    let copies = copies(&server);
+    assert_eq!((copies.len(), copies.values().max()), (600, Some(&1)));
+    let again = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(again.end, End::Sent));
+    assert_eq!(again.tally.accepted, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn greylisted_readers_are_waited_for_and_what_is_due_later_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 60).await;
+    let tries = std::sync::Mutex::new(HashMap::<String, usize>::new());
+    let server = Server::start(script(move |at| {
+        if at.moment != Moment::Rcpt {
+            return Act::Usual;
+        }
+        let mut tries = tries.lock().unwrap();
+        let n = tries.entry(at.to.to_owned()).or_default();
+        *n += 1;
+        if *n <= 2 { Act::Say(b"450 4.2.0 greylisted\r\n") } else { Act::Usual }
+    }))
+    .await;
+    let mut slow = options();
+    slow.retry.first = Duration::from_hours(1);
+    slow.retry.longest = Duration::from_hours(1);
+    slow.retry.give_up_after = Duration::from_hours(24);
+    let report = run(&ledger, &server, edition, slow).await;
+    assert!(matches!(report.end, End::Open(Some(due)) if due > Utc::now() + chrono::TimeDelta::minutes(40)));
+    assert_eq!((report.tally.deferred, server.kept().len()), (60, 0));
+
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = self::ledger(folder.path(), 60).await;
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert_eq!((report.tally.deferred, report.tally.accepted), (60, 60));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_for_a_fault_of_ours_pause_the_edition() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 400).await;
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Dot => Act::Say(b"550 5.7.26 This mail is unauthenticated\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(report.end, End::Paused(_)), "{:?}", report.end);
+    let bound = u64::from(ACCUSED_PAUSE) + 2 * u64::from(LINES);
+    assert!(report.tally.rejected <= bound, "{:?}", report.tally);
+    let counts = ledger.counts(edition).await.unwrap();
+    assert_eq!((counts.under_way, counts.waiting + counts.rejected), (0, 400));
+    let again = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(again.end, End::Paused(_)));
+    assert_eq!(again.tally.rejected, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_sender_stops_everything_and_costs_no_reader_a_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 50).await;
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Mail => Act::Say(b"553 5.7.1 not your address\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(&report.end, End::Refused(reply) if reply.text == "not your address"), "{:?}", report.end);
+    let counts = ledger.counts(edition).await.unwrap();
+    assert_eq!((counts.waiting, counts.deferred), (50, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_not_there_or_takes_nothing_is_told_and_all_still_wait() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 50).await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let report = deliver(job(ledger.clone(), free.port(), edition, options()), compose, Utc::now, |_| {}).await;
+    assert!(matches!(report.end, End::Unopened(OpenError::Unreachable { .. })), "{:?}", report.end);
+
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Mail => Act::SayAndClose(b"421 4.3.2 not now\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(report.end, End::Unopened(OpenError::Unreachable { .. })), "{:?}", report.end);
+    let counts = ledger.counts(edition).await.unwrap();
+    assert_eq!((counts.waiting, counts.deferred), (50, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_takes_few_connections_still_gets_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 100).await;
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Greeting if at.connection % 3 != 0 => Act::SayAndClose(b"421 4.7.0 too many connections\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert_eq!(copies(&server).len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_finishes_what_is_on_the_wire_and_gives_the_rest_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 2000).await;
+    let stop = Stop::default();
+    let (set, sent) = (stop.clone(), AtomicUsize::new(0));
+    let server = Server::start(script(move |at| {
+        if at.moment == Moment::Dot && sent.fetch_add(1, Ordering::SeqCst) == 40 {
+            set.set();
+        }
+        Act::Usual
+    }))
+    .await;
+    let job = Job { stop, ..job(ledger.clone(), server.address.port(), edition, options()) };
+    let report = deliver(job, compose, Utc::now, |_| {}).await;
+    assert!(matches!(report.end, End::Stopped));
+    let counts = ledger.counts(edition).await.unwrap();
+    assert_eq!((counts.under_way, counts.uncertain), (0, 0));
+    assert_eq!(counts.accepted, server.kept().len() as u64);
+    assert!(counts.accepted < 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_in_composing_loses_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 200).await;
+    let server = Server::start(Script::default()).await;
+    let faulty = |to: &Claimed| {
+        assert!(to.name != "R0100", "a fault");
+        compose(to)
+    };
+    let report =
+        deliver(job(ledger.clone(), server.address.port(), edition, options()), faulty, Utc::now, |_| {}).await;
+    assert!(matches!(report.end, End::Fault(_)));
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(report.end, End::Sent));
+    let copies = copies(&server);
+    assert_eq!((copies.len(), copies.values().max()), (200, Some(&1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_says_too_fast_is_left_alone_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
+    let mut entries = vec![];
+    for n in 0..100 {
+        let mut entry = conformance::entry("x", pressrun::subscriber::SubscriptionState::Confirmed);
+        let domain = if n % 2 == 0 { "big.example" } else { "small.example" };
+        entry.address = format!("r{n}@{domain}").parse().unwrap();
+        entries.push(entry);
+    }
+    pressrun::subscriber::Subscribers::add(&store, entries, conformance::now()).await.unwrap();
+    let edition = {
+        use pressrun::digest::Editions;
+        let draft = store.draft("weekly", vec![], conformance::sealed("x"), conformance::now()).await.unwrap();
+        store.approve(draft.id, conformance::sealed("x"), String::new(), conformance::now()).await.unwrap();
+        draft.id
+    };
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Rcpt if at.to.ends_with("big.example") => Act::Say(b"450 4.7.28 unusual rate\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&Arc::new(store), &server, edition, options()).await;
+    assert!(matches!(report.end, End::Open(Some(_))), "{:?}", report.end);
+    assert_eq!(report.tally.accepted, 50);
+    assert!(report.tally.deferred <= 2 * u64::from(LINES), "{:?}", report.tally);
+}
+
+/// By chance, but the same for the same seed: mostly usual, sometimes anything that SMTP may bring.
+fn weather(seed: u64, rough: u64) -> impl Fn(&At<'_>) -> Act + Send + Sync {
+    let count = AtomicU64::new(0);
+    move |at| {
+        let mut hasher = DefaultHasher::new();
+        (seed, at.moment as u8, at.to, count.fetch_add(1, Ordering::Relaxed)).hash(&mut hasher);
+        let dice = hasher.finish();
+        if dice % 1000 >= rough {
+            return Act::Usual;
+        }
+        let choose = |acts: &[Act]| acts[usize::try_from(dice / 1000 % acts.len() as u64).unwrap()].clone();
+        match at.moment {
+            Moment::Greeting => choose(&[Act::Close, Act::SayAndClose(b"421 4.3.2 busy\r\n")]),
+            Moment::Mail => {
+                choose(&[Act::Close, Act::SayAndClose(b"421 4.3.2 bye\r\n"), Act::Say(b"451 4.3.0 later\r\n")])
+            }
+            Moment::Rcpt => choose(&[
+                Act::Close,
+                Act::Say(b"450 4.2.0 greylisted\r\n"),
+                Act::Say(b"550 5.1.1 no such user\r\n"),
+                Act::SayAndClose(b"421 4.3.2 bye\r\n"),
+                Act::SayAndClose(b"what\r\n"),
+            ]),
+            Moment::Data => choose(&[Act::Close, Act::Say(b"451 4.3.0 later\r\n"), Act::Say(b"250 odd\r\n")]),
+            Moment::Middle => Act::Close,
+            Moment::Dot => choose(&[
+                Act::Close,
+                Act::KeepAndClose,
+                Act::KeepAndClose,
+                Act::Say(b"451 4.3.0 later\r\n"),
+                Act::Say(b"554 5.2.2 full\r\n"),
+                Act::SayAndClose(b"421 4.3.2 bye\r\n"),
+                Act::KeepAndSay(b"garbage\r\n"),
+            ]),
+            _ => Act::Usual,
+        }
+    }
+}
+
+/// A press in a runtime of its own, that is thrown away after a while, as a kill would.
+fn run_and_kill(
+    file: &Path,
+    port: u16,
+    edition: EditionId,
+    options: Options,
+    after: Duration,
+) -> Option<Report<StoreError>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let store = Arc::new(SqliteStore::open(file).unwrap());
+    let report = runtime.block_on(async {
+        let press = tokio::spawn(deliver(job(store.clone(), port, edition, options), compose, Utc::now, |_| {}));
+        tokio::time::timeout(after, press).await.ok().map(Result::unwrap)
+    });
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    report
+}
+
+fn records(file: &Path, edition: EditionId) -> Vec<DeliveryRecord> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = SqliteStore::open(file).unwrap();
+    runtime.block_on(store.records(edition, None, None, 10_000)).unwrap()
+}
+
+fn weathered(seed: u64, rough: u64, kills: &[u64], policy: UncertainPolicy) {
+    const READERS: usize = 120;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ledger.sqlite");
+    let outside = tokio::runtime::Runtime::new().unwrap();
+    let (server, edition) = outside.block_on(async {
+        let (_, edition) = ledger(folder.path(), READERS).await;
+        (Server::start(script(weather(seed, rough))).await, edition)
+    });
+    let options = Options { uncertain: policy, ..options() };
+    let port = server.address.port();
+    for after in kills {
+        run_and_kill(&file, port, edition, options.clone(), Duration::from_millis(*after));
+        let flying = records(&file, edition).iter().filter(|r| r.state == DeliveryState::InFlight).count();
+        assert!(flying <= 2 * usize::from(LINES), "{flying} in flight after a kill");
+    }
+    let began = Instant::now();
+    loop {
+        let report = run_and_kill(&file, port, edition, options.clone(), Duration::from_mins(1)).unwrap();
+        match report.end {
+            End::Sent => break,
+            End::Open(None) if policy == UncertainPolicy::Hold => break,
+            End::Open(_) | End::Unopened(_) => assert!(began.elapsed() < Duration::from_mins(1), "no end"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let copies = copies(&server);
+    let records = records(&file, edition);
+    assert_eq!(records.len(), READERS);
+    for record in records {
+        let got = copies.get(record.address.as_str()).copied().unwrap_or(0);
+        let what = format!("{record:?} got {got}");
+        match record.state {
+            DeliveryState::Accepted => assert!(got == 1 || got > 1 && record.doubts > 0, "{what}"),
+            DeliveryState::Rejected | DeliveryState::Expired => assert!(got == 0 || record.doubts > 0, "{what}"),
+            DeliveryState::Uncertain => assert!(policy == UncertainPolicy::Hold && got <= 1, "{what}"),
+            _ => panic!("not finished: {what}"),
+        }
+        assert!(policy == UncertainPolicy::Resend || got <= 1, "{what}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 0, ..ProptestConfig::default() })]
+
+    #[test]
+    fn in_any_weather_nobody_is_lost_and_doubles_are_marked(
+        seed: u64, rough in 0_u64..120, kills in proptest::collection::vec(1_u64..120, 0..5), hold: bool,
+    ) {
+        weathered(seed, rough, &kills, if hold { UncertainPolicy::Hold } else { UncertainPolicy::Resend });
+    }
+}

@@ -1,0 +1,246 @@
+//! What reading a folder or a stream gives, and what stays through changes.
+
+use crate::broken_material::{now, options};
+use pressrun::newsroom::{Bodies, Newsroom, Problem, Severity};
+use pressrun::source::directory::{self, Folder};
+use pressrun::source::stream::{self, Spool};
+use pressrun::source::{Material, Options};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+
+const DATE: &str = "date: 2026-02-24T07:30:00-06:00";
+
+fn folder(files: &[(&str, &str)]) -> (TempDir, Options) {
+    let temporary = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        write(temporary.path(), path, text);
+    }
+    let options = options(temporary.path());
+    (temporary, options)
+}
+
+fn write(folder: &Path, path: &str, text: impl AsRef<[u8]>) {
+    let path = folder.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn article(title: &str) -> String {
+    format!("---\ntitle: {title}\n{DATE}\n---\nThe body of {title}.\n")
+}
+
+fn read(options: &Options) -> Material<Folder> {
+    directory::read(options, now()).unwrap()
+}
+
+fn whats(problems: &[Problem]) -> Vec<&str> {
+    problems.iter().map(|problem| problem.what.as_str()).collect()
+}
+
+fn titles(newsroom: &Newsroom) -> Vec<&str> {
+    newsroom.articles.iter().map(|article| article.title.as_str()).collect()
+}
+
+fn html(material: &Material<impl Bodies>, index: usize) -> String {
+    material.bodies.body(&material.newsroom.articles[index]).unwrap().html
+}
+
+#[test]
+fn bodies_come_as_markdown_html_or_text_with_their_metadata_inside_or_beside() {
+    let (_folder, options) = folder(&[
+        ("news/a.md", &article("A")),
+        ("news/deep/er/b.html", &format!("---\ntitle: B\n{DATE}\n---\n<p>One &amp; two</p>")),
+        ("news/c d.txt", &format!("---\ntitle: C\n{DATE}\n---\nOne < two\n\nThree")),
+        ("news/e.md", "Only *text*."),
+        ("news/e.yaml", &format!("title: E\n{DATE}\n")),
+        ("news/f.yaml", &format!("title: F\n{DATE}\nlink: https://elsewhere.example/\n")),
+        ("news/.hidden.md", "not looked at"),
+        (".git/x.md", "not looked at"),
+        ("images/a.png", "no text"),
+    ]);
+    let material = read(&options);
+    assert_eq!(material.problems, []);
+    let mut found: Vec<(String, String)> = (0..material.newsroom.articles.len())
+        .map(|i| (material.newsroom.articles[i].url.to_string(), html(&material, i)))
+        .collect();
+    found.sort();
+    let page = |slug: &str| format!("https://paper.example/news/{slug}");
+    let addresses: Vec<&String> = found.iter().map(|(url, _)| url).collect();
+    assert_eq!(addresses, [&page("a"), &page("b"), &page("c-d"), &page("e"), &page("f")]);
+    assert!(found[0].1.contains("The body of A."));
+    assert!(found[1].1.contains("<p>One &amp; two</p>"));
+    assert!(found[2].1.contains("One &lt; two"));
+    assert!(found[3].1.contains("<em>text</em>"));
+    assert_eq!(found[4].1, "");
+}
+
+#[test]
+fn one_broken_article_does_not_keep_the_others_from_being_read() {
+    let (_folder, options) =
+        folder(&[("news/a.md", &article("A")), ("news/b.md", "broken"), ("news/c.md", &article("C"))]);
+    let material = read(&options);
+    assert_eq!(titles(&material.newsroom).len(), 2);
+    assert_eq!(material.problems.len(), 1);
+}
+
+#[test]
+fn the_picture_stands_before_the_body_and_the_corrections_after_it() {
+    let text = format!(
+        "---\ntitle: A\n{DATE}\nimage: {{src: /a.png, alt: \"A \\\"bridge\\\"\", caption: Over <it>, credit: Ada}}\n\
+         corrections:\n  - {{date: 2026-02-26, text: Second & last.}}\n  - {{date: 2026-02-25, text: First.}}\n---\nBody.\n"
+    );
+    let (_folder, options) = folder(&[("news/a.md", &text)]);
+    let html = html(&read(&options), 0);
+    let order = [
+        "<figure><img src=\"https://paper.example/a.png\" alt=\"A &quot;bridge&quot;\">",
+        "<figcaption>Over &lt;it&gt; <small>Ada</small></figcaption>",
+        "Body.",
+        "2026-02-25:</strong> First.",
+        "2026-02-26:</strong> Second &amp; last.",
+    ];
+    let places: Vec<usize> =
+        order.iter().map(|part| html.find(part).unwrap_or_else(|| panic!("{part}\n{html}"))).collect();
+    assert!(places.is_sorted(), "{html}");
+}
+
+#[test]
+fn a_link_to_another_articles_file_leads_to_its_page() {
+    let (_folder, options) = folder(&[
+        ("news/a.md", &format!("{}See [b](../politics/b.md#end) and [none](none.md).", article("A"))),
+        ("politics/b.md", "---\ntitle: B\nslug: quite-other\ndate: 2026-01-01\n---\nText"),
+    ]);
+    let html = html(&read(&options), 0);
+    assert!(html.contains("href=\"https://paper.example/politics/quite-other#end\""), "{html}");
+}
+
+#[test]
+fn ids_are_written_down_once_and_stay_through_renaming() {
+    let (folder, options) = folder(&[("news/a.md", &article("A")), ("news/b.md", &article("B"))]);
+    let first = read(&options);
+    assert!(first.ids.save().unwrap());
+    let register = folder.path().join("ids.csv");
+    let before = fs::read_to_string(&register).unwrap();
+    let second = read(&options);
+    assert!(!second.ids.is_changed() && !second.ids.save().unwrap());
+
+    fs::rename(folder.path().join("news/a.md"), folder.path().join("news/renamed.md")).unwrap();
+    write(folder.path(), "news/b.md", article("B").replace("title: B", "title: Rewritten").replace("body", "text"));
+    let third = read(&options);
+    let ids = |material: &Material<Folder>| {
+        let mut ids: Vec<String> = material.newsroom.articles.iter().map(|a| a.id.to_string()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(&first), ids(&third));
+    assert!(third.ids.save().unwrap());
+    assert_eq!(before.lines().count(), fs::read_to_string(&register).unwrap().lines().count());
+}
+
+#[test]
+fn ids_that_cannot_be_kept_are_a_failure() {
+    let (folder, options) = folder(&[("news/a.md", &article("A"))]);
+    let material = read(&options);
+    fs::create_dir(folder.path().join("ids.csv")).unwrap();
+    assert!(material.ids.save().unwrap_err().hint.is_some());
+    assert!(directory::read(&options, now()).is_err(), "a register that is no file must not be taken for an empty one");
+}
+
+#[test]
+fn an_id_that_the_article_brings_is_taken_as_it_is() {
+    let text = article("A").replacen("---\n", "---\nid: urn:isbn:0451450523\n", 1);
+    let (_folder, options) = folder(&[("news/a.md", &text)]);
+    let material = read(&options);
+    assert_eq!(material.newsroom.articles[0].id.0, "urn:isbn:0451450523");
+    assert!(!material.ids.is_changed());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_in_circles_or_nowhere_are_problems() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (folder, options) = folder(&[("news/a.md", &article("A"))]);
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("news/again")).unwrap();
+    std::os::unix::fs::symlink("nowhere.md", folder.path().join("news/gone.md")).unwrap();
+    let not_utf8 = std::ffi::OsStr::from_bytes(b"news/caf\xe9.md");
+    fs::write(folder.path().join(not_utf8), "x").unwrap();
+    let material = read(&options);
+    assert_eq!(titles(&material.newsroom), ["A"]);
+    let found = whats(&material.problems);
+    assert!(found.contains(&"the folder leads back into itself"), "{found:?}");
+    assert!(found.contains(&"the file's name is not UTF-8"), "{found:?}");
+    assert!(found.iter().any(|what| what.starts_with("this cannot be read")), "{found:?}");
+}
+
+#[test]
+fn a_body_of_ten_megabytes_is_read_and_one_of_forty_is_a_problem() {
+    let (folder, options) = folder(&[]);
+    let paragraph = "All the news that fits. ".repeat(40) + "\n\n";
+    write(folder.path(), "news/large.txt", article("Large") + &paragraph.repeat(10 * 1024 * 1024 / paragraph.len()));
+    let material = read(&options);
+    assert_eq!(material.problems, []);
+    assert!(material.newsroom.articles[0].summary.chars().count() <= 201);
+    assert!(html(&material, 0).len() > 10_000_000);
+    write(folder.path(), "news/larger.txt", vec![b'x'; 40 * 1024 * 1024]);
+    assert_eq!(whats(&read(&options).problems), ["the file has more than 32 MB"]);
+}
+
+#[test]
+fn a_missing_folder_is_a_failure_with_what_to_do() {
+    let (folder, mut options) = folder(&[]);
+    options.folder = folder.path().join("none");
+    assert!(directory::read(&options, now()).unwrap_err().hint.is_some());
+}
+
+fn read_stream(options: &Options, text: impl AsRef<[u8]>) -> Material<Spool> {
+    let file = stream::spooled(&mut text.as_ref()).unwrap();
+    stream::read_file(options, file, stream::STANDARD_INPUT, now()).unwrap()
+}
+
+fn line(slug: &str, title: &str, body: &str) -> String {
+    format!(
+        r#"{{"slug":"{slug}","section":"news","title":"{title}","date":"2026-02-24","format":"html","body":"{body}"}}"#
+    )
+}
+
+#[test]
+fn a_streams_bodies_are_read_back_from_their_lines() {
+    let (_folder, options) = folder(&[]);
+    let text = format!(
+        "\u{feff}{}\r\n\n{}\nbroken\n{}",
+        line("a", "A", "<p>Ä</p>"),
+        line("b", "B", "<p>B</p>"),
+        line("c", "C", "<p>🗞</p>")
+    );
+    let material = read_stream(&options, text);
+    assert_eq!(material.problems.iter().map(|p| p.place.line).collect::<Vec<_>>(), [4]);
+    let bodies: Vec<String> = (0..3).map(|i| html(&material, i).trim().to_owned()).collect();
+    assert_eq!(bodies, ["<p>Ä</p>", "<p>B</p>", "<p>🗞</p>"]);
+}
+
+#[test]
+fn an_article_of_a_stream_keeps_its_id_by_its_slug() {
+    let (_folder, options) = folder(&[]);
+    let first = read_stream(&options, line("a", "A", "One"));
+    first.ids.save().unwrap();
+    let changed = line("a", "Retitled", "Two").replace("2026-02-24", "2026-02-25").replace("news", "politics");
+    let second = read_stream(&options, format!("{}\n{changed}", line("b", "B", "Three")));
+    let of = |material: &Material<Spool>, slug: &str| {
+        material.newsroom.articles.iter().find(|a| a.slug == slug).unwrap().id.clone()
+    };
+    assert_eq!(of(&first, "a"), of(&second, "a"));
+    assert_ne!(of(&second, "a"), of(&second, "b"));
+}
+
+#[test]
+fn a_line_without_end_is_a_problem_and_the_next_is_read() {
+    let (_folder, options) = folder(&[]);
+    let limit = usize::try_from(stream::MAX_LINE_BYTES).unwrap();
+    let text = format!("{}\n{}\n{}", line("a", "A", "One"), "x".repeat(limit + 1), line("b", "B", "<p>Two</p>"));
+    let material = read_stream(&options, text);
+    assert_eq!(
+        material.problems.iter().map(|p| (p.place.line, p.severity)).collect::<Vec<_>>(),
+        [(2, Severity::Error)]
+    );
+    assert_eq!(html(&material, 1).trim(), "<p>Two</p>");
+}

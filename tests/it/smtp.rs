@@ -1,0 +1,361 @@
+//! SMTP against a server that answers, and breaks, as the test wants.
+
+use pressrun::delivery::{Fate, Step};
+use pressrun::mail::Mail;
+use pressrun::transport::smtp::{Login, Options, Relay, Security, Smtp};
+use pressrun::transport::{Line, OpenError, Transport};
+use std::time::{Duration, Instant};
+
+use crate::support::smtp_server::{Act, Kept, Moment, Script, Server};
+use crate::support::tls::{certificate, certificate_of_authority};
+
+fn options(server: &Server, security: Security) -> Options {
+    Options {
+        relays: vec![Relay { host: "127.0.0.1".to_owned(), port: server.address.port(), security }],
+        login: None,
+        trust: None,
+        hello: Some("client.example".to_owned()),
+        timeout: Duration::from_secs(5),
+        mails_per_connection: 100,
+    }
+}
+
+fn transport(options: Options) -> Transport {
+    Transport::Smtp(Smtp::new(options).unwrap())
+}
+
+async fn line(server: &Server) -> Line {
+    transport(options(server, Security::Loopback)).open().await.unwrap()
+}
+
+fn mail(to: &str, text: &str) -> Mail {
+    let message = format!("Subject: to {to}\r\n\r\n{text}\r\n").into_bytes();
+    Mail { return_path: "desk@news.example".parse().unwrap(), to: to.parse().unwrap(), message }
+}
+
+/// `250 at Dot`, or `broke at Rcpt`.
+fn told(fate: &Fate) -> String {
+    match fate {
+        Fate::Replied(step, reply) => format!("{} at {step:?}", reply.code),
+        Fate::Broke(step, _) => format!("broke at {step:?}"),
+    }
+}
+
+/// Sends three mails as the press does, over as many lines as it takes; the fates, in order.
+async fn send_three(server: &Server) -> Vec<String> {
+    let transport = transport(Options { timeout: Duration::from_millis(400), ..options(server, Security::Loopback) });
+    let mails =
+        [mail("a@x.example", "one"), mail("b@x.example", ".two\r\n..\r\n.\r\nend"), mail("c@x.example", "three")];
+    let mut fates = vec![];
+    let mut line = None;
+    for (n, mail) in mails.iter().enumerate() {
+        if line.is_none() {
+            line = Some(transport.open().await.unwrap());
+        }
+        let sent = line.as_mut().unwrap().send(mail, mails.get(n + 1)).await;
+        fates.push(told(&sent.fate));
+        if !sent.usable {
+            line.take().unwrap().close().await;
+        }
+    }
+    if let Some(line) = line {
+        line.close().await;
+    }
+    fates
+}
+
+fn recipients(kept: &[Kept]) -> Vec<&str> {
+    kept.iter().map(|k| k.to.as_str()).collect()
+}
+
+#[tokio::test]
+async fn with_pipelining_a_mail_and_the_next_envelope_are_one_write() {
+    let server = Server::start(Script::default()).await;
+    assert_eq!(send_three(&server).await, ["250 at Dot"; 3]);
+    let kept = server.kept();
+    assert_eq!(recipients(&kept), ["a@x.example", "b@x.example", "c@x.example"]);
+    assert_eq!(kept[1].message, mail("b@x.example", ".two\r\n..\r\n.\r\nend").message);
+    let seen = server.seen.lock().unwrap();
+    // MAIL, RCPT before DATA of each of three; and the envelopes of two behind a dot.
+    assert_eq!((seen.ahead, seen.connections, seen.quits), (3 * 2 + 2, 1, 1));
+}
+
+#[tokio::test]
+async fn without_pipelining_every_command_waits_for_its_answer() {
+    let server = Server::start(Script { extensions: vec![], ..Script::default() }).await;
+    assert_eq!(send_three(&server).await, ["250 at Dot"; 3]);
+    assert_eq!(server.seen.lock().unwrap().ahead, 0);
+    assert_eq!(server.kept().len(), 3);
+}
+
+/// One thing goes wrong for the second of three mails. Whatever it is: the fate names the step, and the others arrive.
+#[tokio::test]
+async fn whatever_happens_to_one_mail_its_fate_is_exact_and_the_others_arrive() {
+    use Act::{Close, KeepAndClose, KeepAndSay, Mute, Say, SayAndClose};
+    use Moment::{Data, Dot, Middle, Rcpt};
+    let cases: Vec<(Moment, Act, &str, bool)> = vec![
+        (Rcpt, Say(b"550 5.1.1 no such user\r\n"), "550 at Rcpt", false),
+        (Rcpt, Say(b"450-4.2.0 grey\r\n450 4.2.0 listed\r\n"), "450 at Rcpt", false),
+        (Rcpt, SayAndClose(b"421 4.3.2 bye\r\n"), "421 at Rcpt", false),
+        (Rcpt, Close, "broke at Rcpt", false),
+        (Rcpt, Mute, "broke at Rcpt", false),
+        (Rcpt, SayAndClose(b"hello?\r\n"), "broke at Rcpt", false),
+        (Data, Say(b"451 4.3.0 later\r\n"), "451 at Data", false),
+        (Data, Say(b"250 ok\r\n"), "250 at Data", false),
+        (Data, Close, "broke at Data", false),
+        (Data, Mute, "broke at Data", false),
+        (Dot, Say(b"554 5.7.1 refused\r\n"), "554 at Dot", false),
+        (Dot, Say(b"451 4.3.0 later\r\n"), "451 at Dot", false),
+        (Dot, SayAndClose(b"421 4.3.2 bye\r\n"), "421 at Dot", false),
+        (Dot, KeepAndSay(b"250-2.0.0 first\r\n250 2.0.0 second\r\n"), "250 at Dot", true),
+        (Dot, KeepAndSay(b"250 2.0.0 re\xe7u\r\n"), "250 at Dot", true),
+        (Dot, KeepAndSay(b"what?\r\n"), "broke at Dot", true),
+        (Dot, SayAndClose(b"250-2.0.0 and then nothing\r\n"), "broke at Dot", false),
+        (Dot, Close, "broke at Dot", false),
+        (Dot, KeepAndClose, "broke at Dot", true),
+        (Dot, Mute, "broke at Dot", false),
+        (Middle, Close, "broke at Dot", false),
+    ];
+    for extensions in [vec!["PIPELINING"], vec![]] {
+        for (moment, act, fate, kept) in &cases {
+            let (at, doing) = (*moment, act.clone());
+            let decide = Box::new(
+                move |now: &crate::support::smtp_server::At<'_>| {
+                    if now.moment == at && now.to == "b@x.example" { doing.clone() } else { Act::Usual }
+                },
+            );
+            let server = Server::start(Script { extensions: extensions.clone(), decide, ..Script::default() }).await;
+            let fates = send_three(&server).await;
+            let case = format!("{moment:?} {act:?} {extensions:?}");
+            assert_eq!(fates, ["250 at Dot", fate, "250 at Dot"], "{case}");
+            let all = server.kept();
+            let wanted = if *kept {
+                vec!["a@x.example", "b@x.example", "c@x.example"]
+            } else {
+                vec!["a@x.example", "c@x.example"]
+            };
+            assert_eq!(recipients(&all), wanted, "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_sender_is_told_at_mail_and_the_line_goes_on() {
+    for extensions in [vec!["PIPELINING"], vec![]] {
+        let first = std::sync::atomic::AtomicBool::new(true);
+        let decide = Box::new(move |now: &crate::support::smtp_server::At<'_>| {
+            if now.moment == Moment::Mail && first.swap(false, std::sync::atomic::Ordering::SeqCst) {
+                Act::Say(b"450 4.1.8 Sender domain not found\r\n")
+            } else {
+                Act::Usual
+            }
+        });
+        let server = Server::start(Script { extensions, decide, ..Script::default() }).await;
+        assert_eq!(send_three(&server).await, ["450 at Mail", "250 at Dot", "250 at Dot"]);
+        assert_eq!(server.seen.lock().unwrap().connections, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_recipient_whose_data_is_asked_for_gets_a_lone_dot_and_the_line_goes_on() {
+    let decide = Box::new(|now: &crate::support::smtp_server::At<'_>| match (now.moment, now.to) {
+        (Moment::Rcpt, "b@x.example") => Act::Say(b"550 5.1.1 no such user\r\n"),
+        // The server forgets that nobody is left.
+        (Moment::Data, "") => Act::Say(b"354 go\r\n"),
+        _ => Act::Usual,
+    });
+    let server = Server::start(Script { decide, ..Script::default() }).await;
+    assert_eq!(send_three(&server).await, ["250 at Dot", "550 at Rcpt", "250 at Dot"]);
+    assert_eq!(recipients(&server.kept()), ["a@x.example", "c@x.example"]);
+    assert_eq!(server.seen.lock().unwrap().connections, 1);
+}
+
+#[tokio::test]
+async fn a_mute_server_is_left_after_the_time_limit_whatever_the_step() {
+    for moment in [Moment::Greeting, Moment::Ehlo, Moment::StartTls, Moment::Auth] {
+        let folder = tempfile::tempdir().unwrap();
+        let (pem, tls) = certificate(folder.path(), "IP:127.0.0.1", false);
+        let decide = Box::new(
+            move |now: &crate::support::smtp_server::At<'_>| if now.moment == moment { Act::Mute } else { Act::Usual },
+        );
+        let server =
+            Server::start(Script { decide, tls: Some(tls), login: Some(("u", "p")), ..Script::default() }).await;
+        let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false });
+        let options = Options {
+            timeout: Duration::from_millis(300),
+            trust: Some(pem),
+            login,
+            ..options(&server, Security::StartTls)
+        };
+        let began = Instant::now();
+        let error = transport(options).open().await.unwrap_err();
+        assert!(
+            matches!(&error, OpenError::Unreachable { cause, .. } if cause.contains("no answer")),
+            "{moment:?}: {error}"
+        );
+        assert!(began.elapsed() < Duration::from_secs(3), "{moment:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_cannot_take_is_refused_before_anything_is_sent() {
+    let server = Server::start(Script { extensions: vec!["SIZE 60"], ..Script::default() }).await;
+    let mut line = line(&server).await;
+    for (to, text, wanted) in [
+        ("a@x.example", "é", "554 at Mail"),
+        ("é@x.example", "e", "553 at Rcpt"),
+        ("a@x.example", "much more than the sixty bytes that are allowed", "552 at Mail"),
+        ("a@x.example", "short", "250 at Dot"),
+    ] {
+        let sent = line.send(&mail(to, text), None).await;
+        assert_eq!((told(&sent.fate).as_str(), sent.usable), (wanted, true));
+    }
+    let seen = server.seen.lock().unwrap();
+    assert_eq!(seen.commands.iter().filter(|c| c.starts_with("MAIL")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_carries_so_many_mails_and_then_says_goodbye() {
+    let server = Server::start(Script::default()).await;
+    let transport = transport(Options { mails_per_connection: 2, ..options(&server, Security::Loopback) });
+    let (a, b, c) = (mail("a@x.example", ""), mail("b@x.example", ""), mail("c@x.example", ""));
+    let mut line = transport.open().await.unwrap();
+    assert!(line.send(&a, Some(&b)).await.usable);
+    assert!(!line.send(&b, Some(&c)).await.usable);
+    line.close().await;
+    let seen = server.seen.lock().unwrap();
+    assert_eq!((seen.kept.len(), seen.quits), (2, 1));
+    assert!(!seen.commands.iter().any(|command| command.contains("c@x.example")));
+}
+
+#[tokio::test]
+async fn a_certificate_that_the_operator_trusts_is_enough_for_both_kinds_of_tls() {
+    for (security, implicit) in [(Security::StartTls, false), (Security::Implicit, true), (Security::Loopback, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (pem, tls) = certificate(folder.path(), "IP:127.0.0.1", false);
+        let server = Server::start(Script { tls: Some(tls), implicit, ..Script::default() }).await;
+        let transport = transport(Options { trust: Some(pem), ..options(&server, security) });
+        let mut line = transport.open().await.unwrap();
+        assert_eq!(told(&line.send(&mail("a@x.example", ""), None).await.fate), "250 at Dot");
+        line.close().await;
+        assert!(server.kept()[0].secure);
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_the_operator_trusts_vouches_for_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let (authority, tls) = certificate_of_authority(folder.path());
+    let server = Server::start(Script { tls: Some(tls), ..Script::default() }).await;
+    let transport = transport(Options { trust: Some(authority), ..options(&server, Security::StartTls) });
+    transport.open().await.unwrap().close().await;
+}
+
+#[test]
+fn a_file_without_certificates_is_told_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("trust.pem");
+    for text in [None, Some(""), Some("no certificate")] {
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let options = Options {
+            relays: vec![],
+            login: None,
+            trust: Some(file.clone()),
+            hello: None,
+            timeout: Duration::from_secs(1),
+            mails_per_connection: 1,
+        };
+        assert!(Smtp::new(options).unwrap_err().to_string().contains("trust.pem"));
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_unknown_or_expired_or_anothers_is_refused() {
+    for (name, expired, trusted, implicit) in [
+        ("IP:127.0.0.1", false, false, false),
+        ("IP:127.0.0.1", false, false, true),
+        ("IP:127.0.0.1", true, true, false),
+        ("DNS:other.example", false, true, true),
+        ("IP:127.0.0.2", false, true, false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (pem, tls) = certificate(folder.path(), name, expired);
+        let server = Server::start(Script { tls: Some(tls), implicit, ..Script::default() }).await;
+        let security = if implicit { Security::Implicit } else { Security::Loopback };
+        let transport = transport(Options { trust: trusted.then_some(pem), ..options(&server, security) });
+        let error = transport.open().await.unwrap_err();
+        assert!(matches!(error, OpenError::Untrusted { .. }), "{name} {expired} {trusted} {implicit}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_without_starttls_gets_neither_password_nor_mail() {
+    let server = Server::start(Script { login: Some(("u", "p")), ..Script::default() }).await;
+    let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false });
+    let error = transport(Options { login, ..options(&server, Security::StartTls) }).open().await.unwrap_err();
+    assert!(matches!(error, OpenError::Untrusted { .. }), "{error}");
+    assert!(!server.seen.lock().unwrap().commands.iter().any(|c| c.starts_with("AUTH")));
+}
+
+#[tokio::test]
+async fn a_login_is_told_apart_by_what_helps() {
+    let script = || Script { login: Some(("desk", "right")), ..Script::default() };
+    let with =
+        |password: &str, token| Some(Login { user: "desk".to_owned(), password: password.to_owned().into(), token });
+
+    for token in [false, true] {
+        let server = Server::start(script()).await;
+        let mut line = transport(Options { login: with("right", token), ..options(&server, Security::Loopback) })
+            .open()
+            .await
+            .unwrap();
+        line.send(&mail("a@x.example", ""), None).await;
+        assert_eq!(server.kept()[0].user.as_deref(), Some("desk"));
+    }
+
+    let server = Server::start(script()).await;
+    let wrong = Options { login: with("a wrong secret", false), ..options(&server, Security::Loopback) };
+    assert!(!format!("{wrong:?}").contains("a wrong secret"));
+    let error = transport(wrong).open().await.unwrap_err();
+    assert!(matches!(&error, OpenError::Login { cause, .. } if cause.contains("wrong user or password")), "{error}");
+    assert!(!error.to_string().contains("a wrong secret"));
+
+    let busy = Box::new(|now: &crate::support::smtp_server::At<'_>| match now.moment {
+        Moment::Auth => Act::Say(b"454 4.7.0 temporary failure\r\n"),
+        _ => Act::Usual,
+    });
+    let server = Server::start(Script { decide: busy, ..script() }).await;
+    let login = Options { login: with("right", false), ..options(&server, Security::Loopback) };
+    assert!(matches!(transport(login).open().await.unwrap_err(), OpenError::Unreachable { .. }));
+
+    let server = Server::start(Script::default()).await;
+    let login = Options { login: with("right", false), ..options(&server, Security::Loopback) };
+    assert!(matches!(transport(login).open().await.unwrap_err(), OpenError::Login { .. }));
+}
+
+#[tokio::test]
+async fn the_next_relay_takes_over_and_a_name_with_two_addresses_works() {
+    let server = Server::start(Script::default()).await;
+    let dead = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut options = options(&server, Security::Loopback);
+    options.relays[0].host = "localhost".to_owned();
+    options.relays.insert(0, Relay { host: "127.0.0.1".to_owned(), port: dead.port(), security: Security::Loopback });
+    options.relays.insert(0, Relay { host: "relay.invalid".to_owned(), port: 25, security: Security::StartTls });
+    let mut line = transport(options).open().await.unwrap();
+    let sent = line.send(&mail("a@x.example", ""), None).await;
+    assert!(matches!(sent.fate, Fate::Replied(Step::Dot, _)));
+    assert_eq!(server.kept().len(), 1);
+}
+
+#[tokio::test]
+async fn a_greeting_that_refuses_is_told_in_the_relays_own_words() {
+    let decide = Box::new(|now: &crate::support::smtp_server::At<'_>| match now.moment {
+        Moment::Greeting => Act::SayAndClose(b"554-5.7.1 go away\r\n554 5.7.1 please\r\n"),
+        _ => Act::Usual,
+    });
+    let server = Server::start(Script { decide, ..Script::default() }).await;
+    let error = transport(options(&server, Security::Loopback)).open().await.unwrap_err();
+    assert!(matches!(&error, OpenError::Unreachable { cause, .. } if cause.contains("go away please")), "{error}");
+}
