@@ -7,6 +7,7 @@ mod connection;
 mod count;
 mod delta;
 mod feeds;
+mod large;
 mod negotiate;
 mod server;
 mod shelf;
@@ -89,7 +90,7 @@ impl Default for Limits {
 }
 
 /// Open files that are no connections: what is being read, the log, the runtime's own.
-const OTHER_FILES: usize = 128;
+const OTHER_FILES: usize = 256;
 
 /// A socket to serve on. Raises the process's limit of open files as far as the system lets it, because every
 /// connection is one.

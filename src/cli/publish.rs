@@ -128,7 +128,7 @@ fn tell(common: &Common, name: &str, report: &Report) {
         output::grouped(report.unchanged as u64)
     );
     if removed > 0 {
-        told.push_str(&format!(", {} removed", output::grouped(removed)));
+        told += &format!(", {} removed", output::grouped(removed));
     }
     output::line(common, "publish", told);
     if !report.superfluous.is_empty() {

@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use super::large::Large;
 
 /// The body of an answer: bytes that many answers share, or what a page's handler made.
 #[derive(Debug)]
 pub(crate) enum Body {
     Shared(Bytes),
+    /// The same, and large; `None` when it has been handed over.
+    Large(Option<Arc<Large>>),
     Made(axum::body::Body),
 }
 
@@ -26,6 +31,7 @@ impl HttpBody for Body {
         match self.get_mut() {
             Body::Shared(bytes) if bytes.is_empty() => Poll::Ready(None),
             Body::Shared(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Body::Large(large) => Poll::Ready(large.take().map(|large| Ok(Frame::data(large.bytes().clone())))),
             Body::Made(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -33,6 +39,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Body::Shared(bytes) => bytes.is_empty(),
+            Body::Large(large) => large.is_none(),
             Body::Made(body) => body.is_end_stream(),
         }
     }
@@ -40,6 +47,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match self {
             Body::Shared(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Large(large) => SizeHint::with_exact(large.as_ref().map_or(0, |large| large.bytes().len() as u64)),
             Body::Made(body) => body.size_hint(),
         }
     }

@@ -3,14 +3,15 @@
 use futures_util::task::AtomicWaker;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Limits;
+use super::large::Large;
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub(crate) struct State {
     since: AtomicU64,
     told: AtomicU8,
     task: AtomicWaker,
+    /// The large body that is being sent. The flag spares the others the lock.
+    sends: AtomicBool,
+    large: Mutex<Option<Arc<Large>>>,
 }
 
 impl State {
@@ -58,9 +62,28 @@ impl State {
             since: 0.into(),
             told: (Told::GoOn as u8).into(),
             task: AtomicWaker::new(),
+            sends: false.into(),
+            large: Mutex::default(),
         };
         state.turn(Waits::Head);
         Arc::new(state)
+    }
+
+    /// The next answer's body is this large one, or none.
+    pub(crate) fn sends(&self, large: Option<&Arc<Large>>) {
+        if self.sends.swap(large.is_some(), Relaxed) || large.is_some() {
+            *self.large.lock().unwrap_or_else(PoisonError::into_inner) = large.cloned();
+        }
+    }
+
+    /// The large body, and how far it has been sent, if these bytes are its rest.
+    fn rest(&self, bytes: &[u8]) -> Option<(Arc<Large>, usize)> {
+        if !self.sends.load(Relaxed) {
+            return None;
+        }
+        let large = self.large.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let offset = large.rest(bytes)?;
+        Some((large, offset))
     }
 
     /// From now on it waits for this.
@@ -121,6 +144,17 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
+    /// Sends the rest of a large body without copying it.
+    fn poll_send(&self, cx: &mut Context<'_>, large: &Large, offset: usize) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket.poll_write_ready(cx))?;
+            match large.send(&self.socket, offset) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
     fn wrote(&self, result: &Poll<io::Result<usize>>) {
         match (result, self.state.waits()) {
             // The client takes it, if slowly.
@@ -144,7 +178,10 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        let result = match self.state.rest(bytes) {
+            Some((large, offset)) => self.poll_send(cx, &large, offset),
+            None => Pin::new(&mut self.socket).poll_write(cx, bytes),
+        };
         self.wrote(&result);
         result
     }
@@ -154,7 +191,13 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, parts);
+        let large = parts.iter().enumerate().find_map(|(i, part)| Some((i, self.state.rest(part)?)));
+        let result = match large {
+            Some((0, (large, offset))) => self.poll_send(cx, &large, offset),
+            // What stands before it first: the head.
+            Some((before, _)) => Pin::new(&mut self.socket).poll_write_vectored(cx, &parts[..before]),
+            None => Pin::new(&mut self.socket).poll_write_vectored(cx, parts),
+        };
         self.wrote(&result);
         result
     }

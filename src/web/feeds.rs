@@ -135,10 +135,8 @@ impl Feeds {
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, im, max-age=60"));
             return Said::Answer(with_headers(StatusCode::IM_USED, headers, Body::Shared(news)));
         }
-        match version.made(encoding) {
-            Some(body) => {
-                Said::Answer(with_headers(StatusCode::OK, version.whole(encoding).clone(), Body::Shared(body)))
-            }
+        match version.body(encoding) {
+            Some(body) => Said::Answer(with_headers(StatusCode::OK, version.whole(encoding).clone(), body)),
             None => Said::NotYet(encoding),
         }
     }

@@ -243,6 +243,10 @@ impl Answering {
     /// Counts and logs an answer. The log has no addresses of readers, and of pages no paths: they carry tokens.
     fn done<B>(&self, part: &str, request: &Request<B>, answer: Response<Body>) -> Response<Body> {
         self.state.turn(Waits::Idle);
+        self.state.sends(match answer.body() {
+            Body::Large(large) => large.as_ref(),
+            _ => None,
+        });
         let bytes = match request.method() {
             &hyper::Method::HEAD => 0,
             _ => answer.body().size_hint().lower(),

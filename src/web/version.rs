@@ -10,10 +10,12 @@ use hyper::header::{
     HeaderValue, LAST_MODIFIED, LINK, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use std::io::{self, Write};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use super::body::Body;
 use super::delta::Parts;
+use super::large::{self, Large};
 use super::negotiate::Encoding;
 use crate::feed::media::{self, Sort};
 
@@ -52,6 +54,7 @@ struct Facet {
     whole: HeaderMap,
     not_modified: HeaderMap,
     body: OnceLock<Bytes>,
+    large: OnceLock<Option<Arc<Large>>>,
 }
 
 impl Version {
@@ -83,7 +86,7 @@ impl Version {
             if let Some(link) = link {
                 whole.insert(LINK, link.clone());
             }
-            Facet { etag, whole, not_modified, body: OnceLock::new() }
+            Facet { etag, whole, not_modified, body: OnceLock::new(), large: OnceLock::new() }
         });
         let version = Version {
             tag: tag.into(),
@@ -127,6 +130,14 @@ impl Version {
         self.facets[encoding as usize].body.get().cloned()
     }
 
+    /// The body as it is to be sent, if it has been made.
+    pub(crate) fn body(&self, encoding: Encoding) -> Option<Body> {
+        let facet = &self.facets[encoding as usize];
+        let bytes = facet.body.get()?;
+        let large = (bytes.len() >= large::SMALLEST).then(|| facet.large.get_or_init(|| Large::of(bytes)).clone());
+        Some(large.flatten().map_or_else(|| Body::Shared(bytes.clone()), |large| Body::Large(Some(large))))
+    }
+
     /// Makes the body, once; tens of milliseconds for a large one. `Err` only if memory is short.
     pub(crate) fn make(&self, encoding: Encoding) -> io::Result<Bytes> {
         let cell = &self.facets[encoding as usize].body;
@@ -137,9 +148,10 @@ impl Version {
         Ok(cell.get_or_init(|| compressed).clone())
     }
 
-    /// The bytes of memory that its bodies take now.
+    /// The bytes of memory that its bodies take now; a large one lies there twice.
     pub(crate) fn size(&self) -> usize {
-        self.facets.iter().filter_map(|facet| facet.body.get()).map(Bytes::len).sum()
+        let twice = |length: usize| if length >= large::SMALLEST { 2 * length } else { length };
+        self.facets.iter().filter_map(|facet| facet.body.get()).map(|body| twice(body.len())).sum()
     }
 }
 
