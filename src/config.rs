@@ -1,14 +1,14 @@
-//! The configuration as written ([`config::file`]), and as meant ([`config::Settings`]).
+//! The configuration as written ([`mod@file`]), and as meant ([`Settings`]).
 
-/// Times as people write them.
+// Times as people write them.
 pub mod duration;
-/// As written: serde types of `config.yaml`; unknown keys are refused.
+// As written: serde types of `config.yaml`; unknown keys are refused.
 pub mod file;
-/// From as written to as meant.
+// From as written to as meant.
 mod meant;
-/// `transport:` as written.
+// `transport:` as written.
 pub mod relay;
-/// Passwords and keys, from the environment or a file; never from the configuration itself.
+// Passwords and keys, from the environment or a file; never from the configuration itself.
 pub mod secret;
 #[cfg(test)]
 mod tests;

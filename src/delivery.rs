@@ -10,13 +10,13 @@
 //!    └──── an operator, or policy, says ─── Uncertain
 //! ```
 
-/// Everything about somebody.
+// Everything about somebody.
 pub mod history;
-/// The ledger's contract.
+// The ledger's contract.
 pub mod ledger;
-/// How long to wait before the next try.
+// How long to wait before the next try.
 pub mod retry;
-/// It went wrong: now what?
+// It went wrong: now what?
 pub mod verdict;
 
 pub use ledger::Ledger;

@@ -1,16 +1,16 @@
 //! A standing newsletter and its editions. Pure.
 
-/// One digest sealed at one moment.
+// One digest sealed at one moment.
 pub mod edition;
-/// Subject, text and HTML from templates.
+// Subject, text and HTML from templates.
 pub mod render;
-/// When a digest is due.
+// When a digest is due.
 pub mod schedule;
-/// What an editor approved, as one number.
+// What an editor approved, as one number.
 pub mod seal;
-/// Which pieces an edition carries.
+// Which pieces an edition carries.
 pub mod selection;
-/// A made-up digest and its pieces, to try templates on.
+// A made-up digest and its pieces, to try templates on.
 pub mod specimen;
 
 pub use edition::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};

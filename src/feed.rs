@@ -1,24 +1,24 @@
 //! A section as machines read it. Pure: a [`crate::newsroom::Newsroom`] in, documents out.
 
-/// RFC 5005: which article stands in which document.
+// RFC 5005: which article stands in which document.
 pub mod archive;
-/// Atom 1.0 (RFC 4287).
+// Atom 1.0 (RFC 4287).
 pub mod atom;
-/// An article as every format tells it.
+// An article as every format tells it.
 pub mod item;
-/// JSON Feed 1.1.
+// JSON Feed 1.1.
 pub mod json;
-/// Languages and the directions they are written in.
+// Languages and the directions they are written in.
 pub mod language;
-/// What a built file is to HTTP: its media type, how long it may be kept, when it is published.
+// What a built file is to HTTP: its media type, how long it may be kept, when it is published.
 pub mod media;
-/// OPML 2.0: the list of all feeds.
+// OPML 2.0: the list of all feeds.
 pub mod opml;
-/// The pages for people.
+// The pages for people.
 pub mod page;
-/// RSS 2.0.
+// RSS 2.0.
 pub mod rss;
-/// Names in addresses.
+// Names in addresses.
 pub mod slug;
 
 use url::Url;

@@ -5,45 +5,45 @@
 //! source → newsroom → feed → publish, and newsroom → digest → mail → transport, with the ledger beside.
 
 // Ground: knows nothing of newsrooms.
-/// What failed, because of what, and what to do; the kinds and their exit codes.
+// What failed, because of what, and what to do; the kinds and their exit codes.
 pub mod error;
-/// Text in its forms: Markdown, sanitised HTML, absolute addresses, plain text, characters that may be written.
+// Text in its forms: Markdown, sanitised HTML, absolute addresses, plain text, characters that may be written.
 pub mod markup;
 
 // Nouns.
-/// Everything published: articles, sections, and the problems found in the material.
+// Everything published: articles, sections, and the problems found in the material.
 pub mod newsroom;
-/// Who asked for mail: addresses, subscriptions, consent, suppressions, tokens.
+// Who asked for mail: addresses, subscriptions, consent, suppressions, tokens.
 pub mod subscriber;
 
 // Transforms: values in, values out; no disk, no network, no clock.
-/// A section as machines read it: RSS, Atom, JSON Feed, their archives, OPML, and the page for people.
+// A section as machines read it: RSS, Atom, JSON Feed, their archives, OPML, and the page for people.
 pub mod feed;
-/// A standing newsletter and its editions: what is new, when it is due, how it looks.
+// A standing newsletter and its editions: what is new, when it is due, how it looks.
 pub mod digest;
-/// Finished bytes in an envelope.
+// Finished bytes in an envelope.
 pub mod mail;
-/// What became of each edition × subscriber: states, verdicts, retries, and the ledger's contract.
+// What became of each edition × subscriber: states, verdicts, retries, and the ledger's contract.
 pub mod delivery;
 
 // Edges: the only places with disk, network or clock. They never import each other.
-/// Where articles come from.
+// Where articles come from.
 pub mod source;
-/// Where feeds go.
+// Where feeds go.
 pub mod publish;
-/// Where mails go.
+// Where mails go.
 pub mod transport;
-/// The ledger's databases; the only SQL.
+// The ledger's databases; the only SQL.
 pub mod store;
 
 // Engines.
-/// Seals, sends and rescues.
+// Seals, sends and rescues.
 pub mod press;
-/// Answers HTTP: the feeds as they were built, and what stands beside them.
+// Answers HTTP: the feeds as they were built, and what stands beside them.
 pub mod web;
 
 // Entrance.
-/// The configuration as written, and as meant.
+// The configuration as written, and as meant.
 pub mod config;
-/// One file a command.
+// One file a command.
 pub mod cli;

@@ -1,10 +1,10 @@
 //! Finished bytes in an envelope. Pure.
 
-/// From a sealed edition and a reader to the bytes on the wire.
+// From a sealed edition and a reader to the bytes on the wire.
 pub mod compose;
-/// A domain answers for a mail.
+// A domain answers for a mail.
 pub mod dkim;
-/// The one gate through which text becomes a header.
+// The one gate through which text becomes a header.
 pub mod headers;
 
 use crate::subscriber::Address;

@@ -1,34 +1,34 @@
 //! Everything published.
 
-/// One piece, and its body.
+// One piece, and its body.
 pub mod article;
-/// From manuscripts to a newsroom.
+// From manuscripts to a newsroom.
 pub mod assemble;
-/// From a body as written to HTML with its picture and corrections.
+// From a body as written to HTML with its picture and corrections.
 pub mod body;
-/// Dates as people write them.
+// Dates as people write them.
 pub mod date;
-/// Short hashes that tell a changed text from an unchanged one.
+// Short hashes that tell a changed text from an unchanged one.
 pub mod fingerprint;
-/// The metadata at the head of an article's file.
+// The metadata at the head of an article's file.
 pub mod front_matter;
-/// How an article keeps its id through changes of title, slug and file.
+// How an article keeps its id through changes of title, slug and file.
 pub mod identity;
-/// JSON with places: one object in one line.
+// JSON with places: one object in one line.
 pub mod json;
-/// Links from one article's file to another's.
+// Links from one article's file to another's.
 pub mod link;
-/// One article as read and checked by itself.
+// One article as read and checked by itself.
 pub mod manuscript;
-/// What a text must look like to be taken for an address, a language, a line.
+// What a text must look like to be taken for an address, a language, a line.
 pub mod plausible;
-/// What is wrong in the material, and where.
+// What is wrong in the material, and where.
 pub mod problem;
-/// A named part of the newsroom.
+// A named part of the newsroom.
 pub mod section;
-/// The last part of an address.
+// The last part of an address.
 pub mod slug;
-/// YAML with places: every error has its line and a suggestion.
+// YAML with places: every error has its line and a suggestion.
 pub mod yaml;
 
 pub use article::{Article, ArticleId, Author, Body, Correction, Enclosure, Image};

@@ -1,12 +1,12 @@
 //! The engine that seals and sends.
 
-/// Sends an edition's deliveries.
+// Sends an edition's deliveries.
 pub mod deliver;
-/// One press at a time on a ledger.
+// One press at a time on a ledger.
 pub mod lock;
-/// Makes editions: chooses what is new, renders it, writes it to the ledger.
+// Makes editions: chooses what is new, renders it, writes it to the ledger.
 pub mod seal;
-/// Ending in good order.
+// Ending in good order.
 pub mod stop;
 
 pub use deliver::{Job, deliver};

@@ -1,10 +1,10 @@
 //! Where articles come from.
 
-/// A folder of files.
+// A folder of files.
 pub mod directory;
-/// The register of ids, kept beside the articles.
+// The register of ids, kept beside the articles.
 pub mod register;
-/// JSON Lines, from a file or standard input.
+// JSON Lines, from a file or standard input.
 pub mod stream;
 
 use chrono::{DateTime, Utc};

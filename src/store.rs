@@ -1,6 +1,6 @@
 //! The ledger's databases. Each has its own SQL and migrations: the only SQL of the program.
 
-/// One file, for one machine.
+// One file, for one machine.
 pub mod sqlite;
 
 pub use sqlite::SqliteStore;

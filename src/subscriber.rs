@@ -1,24 +1,24 @@
 //! Who asked for mail.
 
-/// What adding an entry does.
+// What adding an entry does.
 pub mod adding;
-/// An e-mail address, parsed once.
+// An e-mail address, parsed once.
 pub mod address;
-/// The record that somebody asked.
+// The record that somebody asked.
 pub mod consent;
-/// Knowing the erased again.
+// Knowing the erased again.
 pub mod erasure;
-/// Many spellings, one mailbox: for limits only.
+// Many spellings, one mailbox: for limits only.
 pub mod fold;
-/// All that is held about somebody.
+// All that is held about somebody.
 pub mod held;
-/// Reading and writing lists of subscribers.
+// Reading and writing lists of subscribers.
 pub mod list;
-/// Subscriber × digest.
+// Subscriber × digest.
 pub mod subscription;
-/// Addresses never to be mailed.
+// Addresses never to be mailed.
 pub mod suppression;
-/// Signed links.
+// Signed links.
 pub mod token;
 
 mod unseen;

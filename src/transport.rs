@@ -3,9 +3,9 @@
 //! A [`Transport`] opens [`Line`]s; a line carries one mail after the other. The engine (`press`) opens as many lines as
 //! the options allow and never knows which transport it is.
 
-/// One `.eml` a mail, in a folder.
+// One `.eml` a mail, in a folder.
 pub mod directory;
-/// SMTP, on lettre's connections.
+// SMTP, on lettre's connections.
 pub mod smtp;
 
 use crate::delivery::Fate;

@@ -183,13 +183,11 @@ fn new(common: &Common, context: &Context, store: &Store, slug: &str, articles: 
     let material = Material::read(common, context, articles)?;
     let templates = context.templates_or_fail(common, digest)?;
     let desk = material.desk(context, store, digest, &templates);
-    match context.block_on(desk.draft(Utc::now())).map_err(|e| failures::seal(common, e))? {
-        Some(edition) => show(common, context, store, edition.id.0, false),
-        None => {
-            output::line(common, "edition", format!("nothing new for {}", digest.title));
-            Ok(())
-        }
-    }
+    let Some(edition) = context.block_on(desk.draft(Utc::now())).map_err(|e| failures::seal(common, e))? else {
+        output::line(common, "edition", format!("nothing new for {}", digest.title));
+        return Ok(());
+    };
+    show(common, context, store, edition.id.0, false)
 }
 
 fn change(common: &Common, context: &Context, store: &Store, edit: Edit) -> Done {

@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::transport::OpenError;
 
 /// The ledger failed at work.
+#[allow(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn ledger(error: StoreError) -> Failure {
     opening("", &error)
 }

@@ -115,14 +115,18 @@ fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Opt
             ));
         }
     }
-    let mut after = None;
-    while uncertain {
-        let page = context.block_on(store.doubtful(edition.id, after, PAGE)).map_err(failures::ledger)?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.id);
-        page.iter().for_each(|record| tell(common, record));
+    if !uncertain {
+        return Ok(());
     }
-    Ok(())
+    let mut after = None;
+    loop {
+        let page = context.block_on(store.doubtful(edition.id, after, PAGE)).map_err(failures::ledger)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.id);
+        for record in &page {
+            tell(common, record);
+        }
+    }
 }
 
 /// One delivery with its attempts.

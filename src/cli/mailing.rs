@@ -123,7 +123,7 @@ pub(crate) fn deliver(
     let writer = Writer::new(context, digest, edition.number, &edition.sealed)?;
     let transport = Arc::new(transport(context)?);
     let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(keys::random()?));
-    let bar = super::progress::Bar::new(common, edition);
+    let bar = super::progress::Shown::new(common, edition);
     let report = context.block_on(async {
         let stop = press::Stop::on_signals()
             .map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))?;

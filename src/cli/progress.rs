@@ -13,17 +13,17 @@ use crate::press::deliver::Progress;
 const LINES: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Shows how one edition's send goes.
-pub(crate) struct Bar<'a> {
+pub(crate) struct Shown<'a> {
     common: &'a Common,
     edition: i64,
     bar: Option<ProgressBar>,
     told: Cell<Instant>,
 }
 
-impl<'a> Bar<'a> {
+impl<'a> Shown<'a> {
     pub(crate) fn new(common: &'a Common, edition: &Edition) -> Self {
         let terminal = std::io::stderr().is_terminal() && !common.json && !common.quiet;
-        Bar { common, edition: edition.id.0, bar: terminal.then(bar), told: Cell::new(Instant::now()) }
+        Shown { common, edition: edition.id.0, bar: terminal.then(bar), told: Cell::new(Instant::now()) }
     }
 
     /// Shows a sign of life.

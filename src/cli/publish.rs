@@ -122,15 +122,13 @@ fn tell(common: &Common, name: &str, report: &Report) {
         &serde_json::json!({ "event": "published", "target": name, "sent": sent, "bytes": report.bytes,
             "removed": removed, "unchanged": report.unchanged, "told": report.told }),
     );
-    let mut told = format!(
+    let told = format!(
         "{} sent to {name}, {} unchanged",
         output::count(sent, "file"),
         output::grouped(report.unchanged as u64)
     );
-    if removed > 0 {
-        told += &format!(", {} removed", output::grouped(removed));
-    }
-    output::line(common, "publish", told);
+    let gone = if removed > 0 { format!(", {} removed", output::grouped(removed)) } else { String::new() };
+    output::line(common, "publish", format!("{told}{gone}"));
     if !report.superfluous.is_empty() {
         let n = output::count(report.superfluous.len() as u64, "file");
         output::line(common, "", format!("{n} there that we no longer have: --delete removes them"));

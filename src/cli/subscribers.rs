@@ -172,7 +172,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
                 Err(Failure::new(Kind::Usage, "there is no such subscription"))
             }
         }
-        Action::Export { digest, to } => export(&context, &store, digest.as_deref(), to),
+        Action::Export { digest, to } => export(&context, &store, digest.as_deref(), to.as_deref()),
     }
 }
 
@@ -315,8 +315,8 @@ fn show(common: &Common, listed: &Listed) {
     }
 }
 
-fn export(context: &Context, store: &Store, digest: Option<&str>, to: Option<PathBuf>) -> Done {
-    let sink: Box<dyn std::io::Write> = match &to {
+fn export(context: &Context, store: &Store, digest: Option<&str>, to: Option<&Path>) -> Done {
+    let sink: Box<dyn std::io::Write> = match to {
         Some(path) => Box::new(std::fs::File::create(path).map_err(|e| failures::file("cannot write", path, &e))?),
         None => Box::new(std::io::stdout().lock()),
     };

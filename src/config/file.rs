@@ -1,4 +1,4 @@
-//! As written: every key of `config.yaml`. What is required and what is sound is decided in [`super::meant`].
+//! As written: every key of `config.yaml`. What is required and what is sound is decided in `meant`.
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};

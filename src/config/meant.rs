@@ -1,12 +1,12 @@
 //! From as written to as meant: defaults, references, and everything that only the meaning shows to be wrong.
 
-/// `digests:` as meant.
+// `digests:` as meant.
 mod digests;
-/// `transport:` and `smtp:` as meant.
+// `transport:` and `smtp:` as meant.
 mod relays;
-/// `publish:` and `serve:` as meant.
+// `publish:` and `serve:` as meant.
 mod serving;
-/// Checks of single values.
+// Checks of single values.
 mod values;
 
 use chrono_tz::Tz;

@@ -5,13 +5,13 @@
 //! A mail stays below the size that mail programs show whole. Where whole texts would not, they become summaries
 //! (`Sealed::shortened`, and the mail says so); then titles; then fewer titles, and the mail says how many are missing.
 
-/// An article's body as mail programs can show it.
+// An article's body as mail programs can show it.
 mod body;
-/// What templates can show.
+// What templates can show.
 mod context;
-/// Templates: the embedded ones, and a newsroom's own.
+// Templates: the embedded ones, and a newsroom's own.
 pub mod templates;
-/// What is wrong with a template, and where.
+// What is wrong with a template, and where.
 mod trouble;
 
 pub use templates::{Overrides, TemplateFile, Templates};

@@ -12,13 +12,13 @@
 //! Both canonical forms are relaxed. There is no `l=` (what is added to a body must break the signature) and no `x=`
 //! (a mail may be tried for days). With two keys there are two fields, RSA first.
 
-/// The relaxed canonical form, as a stream.
+// The relaxed canonical form, as a stream.
 pub mod canonical;
-/// Private keys.
+// Private keys.
 pub mod key;
-/// An edition, prepared for signing each of its mails.
+// An edition, prepared for signing each of its mails.
 pub mod prepared;
-/// The record in the DNS.
+// The record in the DNS.
 pub mod record;
 
 mod field;

@@ -1,8 +1,8 @@
 //! One article as read and checked by itself, before it takes its place in the newsroom.
 //!
-//! Reading one file is a pure function of its bytes and of [`manuscript::Context`]; so a cache may keep its result.
+//! Reading one file is a pure function of its bytes and of [`Context`]; so a cache may keep its result.
 
-/// What each field of a head must be.
+// What each field of a head must be.
 mod check;
 
 use chrono::{DateTime, FixedOffset};

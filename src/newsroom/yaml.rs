@@ -1,12 +1,12 @@
 //! YAML with places. The only module that knows the YAML library.
 //!
-//! [`yaml::parse`] reports all that can be seen in one go: after an entry that cannot be used, it reads the document again
-//! without that entry. Values that are well-formed and wrong are the caller's business; [`yaml::Locate`] finds where
+//! [`parse`] reports all that can be seen in one go: after an entry that cannot be used, it reads the document again
+//! without that entry. Values that are well-formed and wrong are the caller's business; [`Locate`] finds where
 //! they stand.
 
-/// Our words for the library's errors.
+// Our words for the library's errors.
 mod explain;
-/// A document's places.
+// A document's places.
 mod tree;
 
 #[cfg(test)]

@@ -163,13 +163,12 @@ pub async fn approve<S: Editions>(
     edition: &Edition,
     now: DateTime<Utc>,
 ) -> Result<u64, SealError<S::Error>> {
-    let (sealed, seal) = match &edition.seal {
-        Some(seal) => (edition.sealed.clone(), seal.clone()),
-        None => {
-            let sealed = Sealed { date: now, ..edition.sealed.clone() };
-            let seal = digest::seal::seal(&sealed);
-            (sealed, seal)
-        }
+    let (sealed, seal) = if let Some(seal) = &edition.seal {
+        (edition.sealed.clone(), seal.clone())
+    } else {
+        let sealed = Sealed { date: now, ..edition.sealed.clone() };
+        let seal = digest::seal::seal(&sealed);
+        (sealed, seal)
     };
     match editions.approve(edition.id, sealed, seal, now).await? {
         Some(deliveries) => Ok(deliveries),

@@ -1,6 +1,6 @@
 //! WebSub (W3C Recommendation, 23 January 2018): telling a hub that a feed has changed, so that it fetches the feed and
 //! tells its subscribers. How a publisher does that is left open there (section 6); all public hubs take the form of
-//! PubSubHubbub 0.4: `hub.mode=publish` and the topic's address.
+//! `PubSubHubbub` 0.4: `hub.mode=publish` and the topic's address.
 
 use std::time::Duration;
 use url::Url;

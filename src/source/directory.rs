@@ -1,7 +1,7 @@
 //! A folder of files.
 //!
-//! In three steps, so that a cache can stand in for the second: [`directory::walk`] lists files with their size and
-//! time, [`directory::read_one`] makes a manuscript of one of them, and [`directory::finish`] puts all manuscripts in their
+//! In three steps, so that a cache can stand in for the second: [`walk`] lists files with their size and
+//! time, [`read_one`] makes a manuscript of one of them, and [`finish`] puts all manuscripts in their
 //! places.
 
 use chrono::{DateTime, Utc};

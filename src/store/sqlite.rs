@@ -1,6 +1,6 @@
 //! One file, for one machine.
 //!
-//! One thread writes, and commits in groups ([`writer`]); reads run beside it on connections of their own. The database
+//! One thread writes, and commits in groups (`writer`); reads run beside it on connections of their own. The database
 //! is in WAL mode with `synchronous=FULL`: what was answered survives a power cut.
 
 mod editions;

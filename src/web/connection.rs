@@ -144,11 +144,15 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Sends the rest of a large body without copying it.
-    fn poll_send(&self, cx: &mut Context<'_>, large: &Large, offset: usize) -> Poll<io::Result<usize>> {
+    /// Sends in our own way as soon as the socket takes something.
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        send: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.socket.poll_write_ready(cx))?;
-            match large.send(&self.socket, offset) {
+            match send(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -179,7 +183,7 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = match self.state.rest(bytes) {
-            Some((large, offset)) => self.poll_send(cx, &large, offset),
+            Some((large, offset)) => self.poll_send(cx, |socket| large.send(socket, offset)),
             None => Pin::new(&mut self.socket).poll_write(cx, bytes),
         };
         self.wrote(&result);
@@ -193,8 +197,9 @@ impl AsyncWrite for Watched {
     ) -> Poll<io::Result<usize>> {
         let large = parts.iter().enumerate().find_map(|(i, part)| Some((i, self.state.rest(part)?)));
         let result = match large {
-            Some((0, (large, offset))) => self.poll_send(cx, &large, offset),
-            // What stands before it first: the head.
+            Some((0, (large, offset))) => self.poll_send(cx, |socket| large.send(socket, offset)),
+            // What stands before it first: nearly always only the head.
+            Some((1, _)) => self.poll_send(cx, |socket| Large::send_head(socket, &parts[0])),
             Some((before, _)) => Pin::new(&mut self.socket).poll_write_vectored(cx, &parts[..before]),
             None => Pin::new(&mut self.socket).poll_write_vectored(cx, parts),
         };

@@ -63,6 +63,18 @@ impl Large {
         })
     }
 
+    /// Sends what stands before the body, in one packet with the body's beginning.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_head(socket: &TcpStream, head: &[u8]) -> io::Result<usize> {
+        use rustix::net::{SendFlags, send};
+        socket.try_io(tokio::io::Interest::WRITABLE, || Ok(send(socket, head, SendFlags::MORE | SendFlags::NOSIGNAL)?))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn send_head(socket: &TcpStream, head: &[u8]) -> io::Result<usize> {
+        socket.try_write(head)
+    }
+
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn send(&self, socket: &TcpStream, offset: usize) -> io::Result<usize> {
         socket.try_write(self.bytes.get(offset..).unwrap_or_default())

@@ -1,6 +1,8 @@
 //! Errors that a person can act on: each says what, because of what, and what to do; none is a panic.
 
-use crate::support::room::Room;
+use crate::support::room::{Ran, Room};
+use crate::support::smtp_server::{Script, Server};
+use crate::support::tls;
 
 #[test]
 fn no_configuration() {
@@ -130,4 +132,64 @@ fn a_full_disk_leaves_the_old_feeds_whole() {
 /// A port on which nobody listens.
 fn unused_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Runs the program against a scripted server.
+async fn against(room: Room, script: Script, arguments: &[&str], password: Option<&str>) -> (Ran, Room) {
+    let server = Server::start(script).await;
+    let port = server.address.port().to_string();
+    let arguments: Vec<String> = arguments.iter().map(|a| a.replace("{port}", &port)).collect();
+    let password = password.map(str::to_owned);
+    tokio::task::spawn_blocking(move || {
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut command = room.command(&arguments);
+        if let Some(password) = password {
+            command.env("PRESSRUN_SMTP_PASSWORD", password);
+        }
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }, room)
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_refuses_the_login_is_told_without_the_password() {
+    let script = Script { login: Some(("editor", "right")), ..Script::default() };
+    let (ran, room) =
+        against(Room::small(1), script, &["--transport", "smtp://editor@127.0.0.1:{port}", "run"], Some("hunter2"))
+            .await;
+    let ran = ran.failed(3, &["refuses the login", "PRESSRUN_SMTP_PASSWORD", "to do:"]);
+    assert!(!ran.err.contains("hunter2"), "{ran:?}");
+    room.run(&["run"]).fine();
+    assert_eq!(room.outbox().len(), 1, "nothing was lost");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_password_says_where_it_is_looked_for() {
+    let (ran, _) =
+        against(Room::small(1), Script::default(), &["--transport", "smtp://editor@127.0.0.1:{port}", "run"], None)
+            .await;
+    ran.failed(3, &["password", "PRESSRUN_SMTP_PASSWORD", "password_file"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_not_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, acceptor) = tls::certificate(folder.path(), "IP:127.0.0.1", false);
+    let script = Script { tls: Some(acceptor), implicit: true, ..Script::default() };
+    let (ran, _) = against(Room::small(1), script, &["--transport", "smtps://127.0.0.1:{port}", "run"], None).await;
+    ran.failed(3, &["cannot be trusted", "certificate", "smtp: trust:"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_ones_own_is_trusted_when_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pem, acceptor) = tls::certificate(folder.path(), "IP:127.0.0.1", false);
+    let room = Room::small(2);
+    room.replace("config.yaml", "press:\n", &format!("smtp:\n  trust: {}\npress:\n", pem.display()));
+    let script = Script { tls: Some(acceptor), implicit: true, ..Script::default() };
+    let (ran, _) = against(room, script, &["--transport", "smtps://127.0.0.1:{port}", "run"], None).await;
+    assert!(ran.fine().out.contains("2 accepted"));
 }

@@ -8,6 +8,7 @@ mod broken_lists;
 mod broken_material;
 mod broken_templates;
 mod conformance;
+mod crash;
 mod dkim;
 mod errors;
 mod feeds;

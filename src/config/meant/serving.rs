@@ -1,3 +1,5 @@
+//! `publish:` and `serve:` as meant.
+
 use std::net::SocketAddr;
 use std::path::Path;
 

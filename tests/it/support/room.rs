@@ -44,8 +44,8 @@ impl Room {
 
     /// Writes a list of as many confirmed readers as asked for: `reader00001@example.net`…
     pub fn readers(&self, count: usize) {
-        let rows: String = (1..=count).map(|n| format!("{},confirmed\n", address(n))).collect();
-        self.write("subscribers.csv", &format!("email,state\n{rows}"));
+        let rows: Vec<String> = (1..=count).map(|n| format!("{},confirmed\n", address(n))).collect();
+        self.write("subscribers.csv", &format!("email,state\n{}", rows.concat()));
     }
 
     /// Writes an article of the small newsroom.
