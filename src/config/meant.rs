@@ -4,6 +4,8 @@
 mod digests;
 // `transport:` and `smtp:` as meant.
 mod relays;
+// `publish:` and `serve:` as meant.
+mod serving;
 // Checks of single values.
 mod values;
 
@@ -65,6 +67,8 @@ pub(super) fn settings(
         transport,
         press: check.press(written.press.unwrap_or_default()),
         public,
+        publish: check.publish(written.publish.unwrap_or_default(), root),
+        serve: check.serve(&written.serve.unwrap_or_default()),
         masthead,
     }
 }
