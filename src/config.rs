@@ -8,8 +8,10 @@ pub mod file;
 mod meant;
 // `transport:` as written.
 pub mod relay;
-// Passwords and keys, from the environment or a file; never from the configuration itself.
+// Passwords, from the environment or a file; never from the configuration itself.
 pub mod secret;
+// The keys that mails are signed with.
+pub mod signing;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +54,8 @@ pub struct Settings {
     pub ledger: LedgerAddress,
     /// Where mails go.
     pub transport: TransportSettings,
+    /// The keys that mails are signed with; without any they are not signed.
+    pub dkim: Vec<signing::KeyFile>,
     /// How the press works.
     pub press: press::Options,
     /// What readers' links point to.

@@ -31,6 +31,8 @@ pub struct ConfigFile {
     pub transport: Option<OneOrMany>,
     /// How to talk to relays.
     pub smtp: Option<Smtp>,
+    /// How mails are signed.
+    pub dkim: Option<Dkim>,
     /// How the press works.
     pub press: Option<Press>,
     /// What links in mails point to.
@@ -127,11 +129,41 @@ pub struct Subscribers {
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs, reason = "the fields of `transport::smtp::Options`, as written")]
 pub struct Smtp {
+    pub login: Option<Login>,
     pub password_file: Option<String>,
     pub trust: Option<String>,
     pub hello: Option<String>,
     pub timeout: Option<String>,
     pub mails_per_connection: Option<u32>,
+}
+
+/// What the relay's password is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Login {
+    /// A password.
+    Password,
+    /// An OAuth 2 access token.
+    Token,
+}
+
+/// How mails are signed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dkim {
+    /// The domain that answers for the mails. Default: the newsroom's authority.
+    pub domain: Option<String>,
+    /// Required: at least one.
+    pub keys: Option<Vec<DkimKey>>,
+}
+
+/// A key that mails are signed with.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `signing::KeyFile`, as written")]
+pub struct DkimKey {
+    pub selector: Option<String>,
+    pub file: Option<String>,
 }
 
 /// How the press works.

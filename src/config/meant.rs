@@ -2,6 +2,8 @@
 
 // `digests:` as meant.
 mod digests;
+// `dkim:` as meant.
+mod dkim;
 // `transport:` and `smtp:` as meant.
 mod relays;
 // Checks of single values.
@@ -46,6 +48,7 @@ pub(super) fn settings(
     let masthead = check.masthead(newsroom, &feeds);
     let sections = check.sections(written.sections);
     let digests = check.digests(written.digests.unwrap_or_default(), &sections, &masthead, time_zone);
+    let dkim = written.dkim.map(|dkim| check.dkim(dkim, &digests, &masthead, root)).unwrap_or_default();
     let public = check.public(written.public.unwrap_or_default(), &masthead);
     let subscribers = written.subscribers.and_then(|list| check.subscribers(list, root));
     let articles_name = written.articles.unwrap_or_else(|| "articles".into());
@@ -63,6 +66,7 @@ pub(super) fn settings(
         templates: root.join(written.templates.as_deref().unwrap_or("templates")),
         ledger: LedgerAddress::Sqlite(root.join(written.ledger.as_deref().unwrap_or("var/ledger.sqlite"))),
         transport,
+        dkim,
         press: check.press(written.press.unwrap_or_default()),
         public,
         masthead,

@@ -1,4 +1,4 @@
-//! Passwords and keys, from the environment or a file; never from the configuration itself.
+//! Passwords, from the environment or a file; never from the configuration itself.
 
 use secrecy::SecretString;
 use std::path::Path;

@@ -26,6 +26,7 @@ mod field;
 use aws_lc_rs::digest::{Context, SHA256};
 use chrono::{DateTime, Utc};
 use std::fmt;
+use std::sync::Arc;
 
 pub use key::{Algorithm, Key, KeyError, generate};
 pub use prepared::{Prepared, Signature};
@@ -82,6 +83,14 @@ impl KeyName {
         &self.domain
     }
 
+    /// Whether DMARC counts a signature of this domain for a sender of that one (RFC 7489, section 3.1.1, relaxed). Without a
+    /// list of what registries give out, one must be the other or lie below it.
+    pub fn is_aligned_with(&self, sender: &str) -> bool {
+        let Ok(sender) = idna::domain_to_ascii(sender) else { return false };
+        let below = |one: &str, other: &str| one.strip_suffix(other).is_some_and(|rest| rest.ends_with('.'));
+        sender == self.domain || below(&sender, &self.domain) || below(&self.domain, &sender)
+    }
+
     /// The selector.
     pub fn selector(&self) -> &str {
         &self.selector
@@ -104,11 +113,11 @@ fn labels_are_valid(name: &str) -> bool {
     })
 }
 
-/// Signs mails for a domain.
-#[derive(Debug)]
+/// Signs mails for a domain. A clone shares the keys.
+#[derive(Debug, Clone)]
 pub struct Signer {
     /// RSA before Ed25519.
-    keys: Vec<(KeyName, Key)>,
+    keys: Arc<[(KeyName, Key)]>,
     /// SHA-256 over names and public keys: stands for this signer in fingerprints.
     digest: [u8; 32],
 }
@@ -188,7 +197,7 @@ impl Signer {
         }
         let mut digest = [0; 32];
         digest.copy_from_slice(hash.finish().as_ref());
-        Ok(Signer { keys, digest })
+        Ok(Signer { keys: keys.into(), digest })
     }
 
     /// Under which names the keys' public halves must be found.
@@ -223,8 +232,8 @@ impl Signer {
         &self,
         constants: impl IntoIterator<Item = &'c [u8]>,
         when: DateTime<Utc>,
-    ) -> Result<Prepared<'_>, SignError> {
-        Prepared::new(self, constants, when)
+    ) -> Result<Prepared, SignError> {
+        Prepared::new(self.clone(), constants, when)
     }
 }
 
@@ -252,6 +261,16 @@ mod tests {
         let room = NAME_MAX - "._domainkey.a.example".len();
         assert_eq!(name("a.example", &selector(room)).unwrap().len(), NAME_MAX);
         assert_eq!(name("a.example", &selector(room + 1)), Err(KeyNameError::TooLong));
+    }
+
+    #[test]
+    fn a_name_is_aligned_with_senders_of_its_domain_and_of_those_above_and_below() {
+        let aligned = |domain, sender| KeyName::new(domain, "s").unwrap().is_aligned_with(sender);
+        assert!(aligned("paper.example", "paper.example") && aligned("paper.example", "PAPER.example"));
+        assert!(aligned("paper.example", "news.paper.example") && aligned("news.paper.example", "paper.example"));
+        assert!(aligned("xn--zeitung-mnchen-osb.example", "zeitung-münchen.example"));
+        assert!(!aligned("paper.example", "newspaper.example") && !aligned("newspaper.example", "paper.example"));
+        assert!(!aligned("a.paper.example", "b.paper.example") && !aligned("paper.example", "other.example"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Check<'_, '_> {
             }
             sound
         });
+        let token = smtp.login == Some(file::Login::Token);
         let overridden = overrides.transport.is_some();
         let many = written.as_ref().is_some_and(|list| list.0.len() != 1);
         let texts = match (&overrides.transport, written) {
@@ -85,7 +86,7 @@ impl Check<'_, '_> {
             Some(user) => {
                 let file = smtp.password_file.as_ref().map(|file| root.join(file));
                 match secret::smtp_password(overrides.smtp_password.as_ref(), file.as_deref()) {
-                    Ok(password) => Some(transport::smtp::Login { user, password, token: false }),
+                    Ok(password) => Some(transport::smtp::Login { user, password, token }),
                     Err(failure) => return TransportSettings::Unusable(failure),
                 }
             }

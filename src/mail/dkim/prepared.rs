@@ -7,8 +7,8 @@ use super::canonical::{BodyHasher, CRLF, Piece};
 use super::{SignError, Signer, field};
 
 /// Signs mails that differ only in places. Made once an edition, by [`Signer::prepare`]; any number of threads may use it.
-pub struct Prepared<'s> {
-    signer: &'s Signer,
+pub struct Prepared {
+    signer: Signer,
     /// The header's constants, the last without line end.
     header: Vec<Vec<u8>>,
     /// The tag `h=`: the same for all, or a value has brought a field.
@@ -47,9 +47,9 @@ const FINGERPRINT: usize = 16;
 /// SHA-256.
 const BODY_HASH: usize = 32;
 
-impl<'s> Prepared<'s> {
+impl Prepared {
     pub(super) fn new<'c>(
-        signer: &'s Signer,
+        signer: Signer,
         constants: impl IntoIterator<Item = &'c [u8]>,
         when: DateTime<Utc>,
     ) -> Result<Self, SignError> {
@@ -116,7 +116,7 @@ impl<'s> Prepared<'s> {
         let mut shared = Context::new(&SHA256);
         shared.update(&covered.canonical);
         let tail = field::body_hash(&body_hash);
-        for (begin, (_, key)) in self.begins.iter().zip(&self.signer.keys) {
+        for (begin, (_, key)) in self.begins.iter().zip(self.signer.keys.iter()) {
             let mut hash = shared.clone();
             hash.update(&field::unsigned([begin, &tail]));
             key.sign(hash, &mut signature).map_err(|_| SignError::Key)?;
@@ -134,7 +134,7 @@ impl<'s> Prepared<'s> {
         }
         let tail = field::body_hash(body_hash.try_into().ok()?);
         let mut fields = String::with_capacity(1_024 * self.begins.len());
-        for (begin, (_, key)) in self.begins.iter().zip(&self.signer.keys) {
+        for (begin, (_, key)) in self.begins.iter().zip(self.signer.keys.iter()) {
             let (bytes, others) = signatures.split_at_checked(key.signature_len())?;
             signatures = others;
             fields.push_str(begin);
