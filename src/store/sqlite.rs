@@ -9,6 +9,7 @@ mod person;
 mod reader;
 mod row;
 mod schema;
+mod signatures;
 mod subscribers;
 mod writer;
 

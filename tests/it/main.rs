@@ -17,5 +17,6 @@ mod lists_into_the_ledger;
 mod main_job;
 mod press;
 mod reading_articles;
+mod signed_mails;
 mod smtp;
 mod support;
