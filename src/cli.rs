@@ -13,8 +13,10 @@ mod material;
 mod output;
 mod preview;
 mod progress;
+mod publish;
 mod run;
 mod send;
+mod serve;
 mod subscribers;
 
 use clap::{Parser, Subcommand};
@@ -68,6 +70,10 @@ enum Command {
     Subscribers(subscribers::Arguments),
     /// Who got what, when, and what the server said
     Ledger(ledger::Arguments),
+    /// Serve the feeds over HTTP
+    Serve(serve::Arguments),
+    /// Send what has changed in the feeds to folders and buckets, and tell the hubs
+    Publish(publish::Arguments),
     /// Keys that mails are signed with
     Dkim(dkim::Arguments),
 }
@@ -86,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Send(a) => send::run(common, &a),
         Command::Subscribers(a) => subscribers::run(common, a),
         Command::Ledger(a) => ledger::run(common, a),
+        Command::Serve(a) => serve::run(common, &a),
+        Command::Publish(a) => publish::run(common, &a),
         Command::Dkim(a) => dkim::run(common, &a),
     };
     match done {

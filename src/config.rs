@@ -16,14 +16,16 @@ pub mod signing;
 mod tests;
 
 use secrecy::SecretString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use url::Url;
 
 use crate::digest::Digest;
 use crate::error::{Failure, Kind};
 use crate::newsroom::yaml::{self, Source};
 use crate::newsroom::{Masthead, Problem, Section};
-use crate::{feed, press, source, transport};
+use crate::{feed, press, publish, source, transport};
 
 /// The configuration as meant: every path absolute, every default filled in, every reference checked.
 #[derive(Debug, Clone)]
@@ -60,6 +62,32 @@ pub struct Settings {
     pub press: press::Options,
     /// What readers' links point to.
     pub public: Public,
+    /// Where the feeds are published to, in order.
+    pub publish: Vec<PublishSettings>,
+    /// How the feeds are served.
+    pub serve: ServeSettings,
+}
+
+/// A target of publishing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishSettings {
+    /// As it is written; its name on the command line.
+    pub to: String,
+    /// What that means.
+    pub address: publish::Address,
+    /// A bucket's store, if it is not Amazon's.
+    pub endpoint: Option<Url>,
+    /// A bucket's region; `AWS_REGION` if `None`.
+    pub region: Option<String>,
+    /// How long caches in between may still give out the old feed.
+    pub settle: Duration,
+}
+
+/// How the feeds are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeSettings {
+    /// Where to listen.
+    pub bind: SocketAddr,
 }
 
 /// A CSV that `run` syncs into the ledger.

@@ -1,6 +1,6 @@
 //! Where mails go.
 //!
-//! A [`Transport`] opens [`Line`]s; a line carries one mail after the other. The engine (`press`) opens as many lines as
+//! A `Transport` opens `Line`s; a line carries one mail after the other. The engine (`press`) opens as many lines as
 //! the options allow and never knows which transport it is.
 
 // One `.eml` a mail, in a folder.
@@ -87,6 +87,14 @@ impl Line {
         match self {
             Line::Smtp(connection) => connection.send(mail, next).await,
             Line::Directory(outbox) => outbox.send(mail),
+        }
+    }
+
+    /// Whether the envelope of the next mail can go with the end of the one before (RFC 2920).
+    pub fn pipelines(&self) -> bool {
+        match self {
+            Line::Smtp(connection) => connection.pipelines(),
+            Line::Directory(_) => false,
         }
     }
 

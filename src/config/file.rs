@@ -37,6 +37,29 @@ pub struct ConfigFile {
     pub press: Option<Press>,
     /// What links in mails point to.
     pub public: Option<Public>,
+    /// Where the feeds are published to.
+    pub publish: Option<Vec<Publish>>,
+    /// How the feeds are served.
+    pub serve: Option<Serve>,
+}
+
+/// A target of publishing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `PublishSettings`, as written")]
+pub struct Publish {
+    pub to: Option<String>,
+    pub endpoint: Option<String>,
+    pub region: Option<String>,
+    pub settle: Option<String>,
+}
+
+/// How the feeds are served.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `ServeSettings`, as written")]
+pub struct Serve {
+    pub bind: Option<String>,
 }
 
 /// The newsroom's own data.

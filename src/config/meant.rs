@@ -6,6 +6,8 @@ mod digests;
 mod dkim;
 // `transport:` and `smtp:` as meant.
 mod relays;
+// `publish:` and `serve:` as meant.
+mod serving;
 // Checks of single values.
 mod values;
 
@@ -69,6 +71,8 @@ pub(super) fn settings(
         dkim,
         press: check.press(written.press.unwrap_or_default()),
         public,
+        publish: check.publish(written.publish.unwrap_or_default(), root),
+        serve: check.serve(&written.serve.unwrap_or_default()),
         masthead,
     }
 }

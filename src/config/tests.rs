@@ -104,3 +104,29 @@ fn a_login_is_by_password_unless_it_is_a_token() {
         assert_eq!(options.login.unwrap().token, token, "{smtp}");
     }
 }
+
+#[test]
+fn targets_of_publishing_are_read_and_slips_are_told() {
+    let parse = |text: &str| {
+        let text = format!("{SMALLEST}{text}");
+        Settings::parse(&text, "config.yaml", Path::new("/news"), &Overrides::default())
+    };
+    let settings = parse(
+        "publish:\n  - to: directory:www\n  - {to: s3://paper/feeds, endpoint: https://s3.example, settle: 60s}\n",
+    );
+    let [folder, bucket] = &settings.unwrap().publish[..] else { panic!() };
+    assert_eq!(folder.address, crate::publish::Address::Folder("/news/www".into()));
+    assert_eq!((bucket.to.as_str(), bucket.settle.as_secs()), ("s3://paper/feeds", 60));
+    for (text, says) in [
+        ("publish: [{to: ftp://x}]", "no target"),
+        ("publish: [{endpoint: https://s3.example}]", "`to` is missing"),
+        ("publish: [{to: in-place}, {to: in-place}]", "twice"),
+        ("publish: [{to: in-place, region: eu}]", "for buckets"),
+        ("publish: [{to: s3://paper, endpoint: s3.example}]", "not a whole address"),
+        ("publish: [{to: in-place, settle: soon}]", "not a length of time"),
+        ("serve: {bind: 8080}", "not an address with a port"),
+    ] {
+        let problems = parse(&format!("{text}\n")).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.what.contains(says)), "{text}: {problems:?}");
+    }
+}

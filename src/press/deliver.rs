@@ -1,14 +1,14 @@
 //! Sends an edition's deliveries.
 //!
-//! One task claims, and some lines send. A line has at most two deliveries *in flight*: one on the wire, and the next, which
-//! is begun in the ledger while the first is on the wire, so that the disk and the network work at the same time:
+//! One task claims, and some lines send. A line begins two deliveries, sends them, and settles them together with the
+//! beginning of the next two, in one durable step that all lines share:
 //!
 //! ```text
-//!   line    │ send 1            │ send 2                       │ send 3
-//!   ledger  │ begin 2           │ settle 1, begin 3            │ settle 2, begin 4
+//!   ledger  │ begin 1 2 │               │ settle 1 2, begin 3 4 │               │
+//!   line    │           │ send 1  send 2│                       │ send 3  send 4│
 //! ```
 //!
-//! A mail's bytes go on the wire only after its *in flight* is durable; whatever kills the press, what it leaves *in flight*
+//! A mail's bytes go on the wire only after its *in flight* is durable (its envelope may go before: that alone is nothing); whatever kills the press, what it leaves *in flight*
 //! is all that may have gone out without being written down.
 
 mod course;
@@ -16,7 +16,7 @@ mod line;
 mod queue;
 
 pub use course::{ACCUSED_PAUSE, FRUITLESS, REFUSED_OF, REFUSED_PAUSE};
-pub use line::OPEN_TRIES;
+pub use line::{IN_FLIGHT, OPEN_TRIES};
 
 use chrono::{DateTime, Utc};
 use std::sync::Arc;

@@ -7,12 +7,14 @@ mod editions;
 mod ledger;
 mod person;
 mod reader;
+mod records;
 mod row;
 mod schema;
 mod signatures;
 mod subscribers;
 mod writer;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -87,6 +89,8 @@ fn connect(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(busy)?;
     db.set_prepared_statement_cache_capacity(64);
+    // A plan may not depend on bound values: otherwise SQLite parses a statement anew each time they change.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.pragma_update(None, "journal_mode", "wal")?;
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "foreign_keys", true)?;

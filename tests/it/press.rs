@@ -5,7 +5,7 @@ use pressrun::delivery::ledger::UncertainPolicy;
 use pressrun::delivery::{Claimed, DeliveryRecord, DeliveryState, Ledger, retry};
 use pressrun::digest::EditionId;
 use pressrun::mail::Mail;
-use pressrun::press::deliver::{ACCUSED_PAUSE, End, Report};
+use pressrun::press::deliver::{ACCUSED_PAUSE, End, IN_FLIGHT, Report};
 use pressrun::press::{Job, Options, Stop, deliver};
 use pressrun::store::{SqliteStore, StoreError};
 use pressrun::transport::{OpenError, Transport, smtp};
@@ -347,7 +347,7 @@ fn weathered(seed: u64, rough: u64, kills: &[u64], policy: UncertainPolicy) {
     for after in kills {
         run_and_kill(&file, port, edition, options.clone(), Duration::from_millis(*after));
         let flying = records(&file, edition).iter().filter(|r| r.state == DeliveryState::InFlight).count();
-        assert!(flying <= 2 * usize::from(LINES), "{flying} in flight after a kill");
+        assert!(flying <= IN_FLIGHT * usize::from(LINES), "{flying} in flight after a kill");
     }
     let began = Instant::now();
     loop {

@@ -1,6 +1,7 @@
 //! One line: takes, begins, sends, settles.
 
 use chrono::{DateTime, Utc};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,11 +13,14 @@ use super::queue::Queue;
 use super::{End, Options};
 use crate::delivery::ledger::PressId;
 use crate::delivery::verdict::{Advice, verdict};
-use crate::delivery::{Claimed, Fate, Ledger, Outcome, Reply, Settlement};
+use crate::delivery::{Claimed, DeliveryId, Fate, Ledger, Outcome, Reply, Settlement};
 use crate::digest::EditionId;
 use crate::mail::Mail;
 use crate::transport::{Line, OpenError, Sent, Transport};
 
+/// Deliveries *in flight* on one line that pipelines: what a kill makes uncertain, at most. They are begun, and settled,
+/// together, so that one durable step serves so many mails. Other lines wait for each reply anyway: one of theirs is enough.
+pub const IN_FLIGHT: usize = 2;
 /// Tries to open a line, before it is given up.
 pub const OPEN_TRIES: u32 = 5;
 /// Wait after the first try; each further one is twice as long.
@@ -38,6 +42,13 @@ pub(super) struct Worker<L: Ledger, C, N> {
     pub(super) course: Arc<Course<L::Error>>,
 }
 
+/// An open line.
+struct Open {
+    line: Line,
+    /// The mail whose envelope it may have sent ahead.
+    announced: Option<DeliveryId>,
+}
+
 /// A delivery and its mail.
 struct Ready {
     claimed: Claimed,
@@ -53,44 +64,53 @@ where
     /// Until the queue is closed, or everything halts, or no line can be had.
     pub(super) async fn work(self) {
         let mut line = None;
-        let mut ended = vec![];
-        let mut current = None;
+        // Sent, and not yet settled in the ledger; begun, and not yet sent; claimed, and not yet begun.
+        let (mut ended, mut begun, mut ready) = (vec![], VecDeque::new(), VecDeque::new());
         while !self.course.halt.is_set() {
-            let Some(ready) = current.take() else {
-                let Some(taken) = self.take(&mut line, &mut ended).await else { break };
-                if self.turn(&mut ended, Some(&taken)).await {
-                    current = Some(taken);
+            let Some(current) = begun.pop_front() else {
+                if ready.is_empty() {
+                    let Some(taken) = self.take(&mut line, &mut ended).await else { break };
+                    ready.push_back(taken);
                 }
+                let most = in_flight(line.as_ref());
+                self.top_up(&mut ready, most, &mut ended);
+                let begin = ready.drain(..most.min(ready.len())).collect();
+                begun = self.turn(&mut ended, begin).await;
                 continue;
             };
-            let Some(open) = self.open(&mut line).await else {
-                ended.push(self.untried(&ready.claimed));
+            self.top_up(&mut ready, in_flight(line.as_ref()), &mut ended);
+            if !self.open(&mut line, &current).await {
+                begun.push_front(current);
                 break;
-            };
-            let next = if self.course.halt.is_set() { None } else { self.take_now(&mut ended) };
-            let before = ended.len();
-            let (sent, begun) = tokio::join!(
-                open.send(&ready.mail, next.as_ref().map(|n| &n.mail)),
-                self.turn(&mut ended, next.as_ref()),
-            );
-            debug_assert!(ended.len() <= before);
-            let usable = sent.usable;
-            self.judge(&ready.claimed, sent, &mut ended).await;
-            // A line that has begun the envelope of a mail that is not to go cannot take it back.
-            if !usable || (next.is_some() && !begun) {
-                self.close(&mut line).await;
             }
-            current = next.filter(|_| begun);
+            let next = begun.front().or(ready.front());
+            if let Some(open) = &mut line {
+                let sent = open.line.send(&current.mail, next.map(|n| &n.mail)).await;
+                open.announced = next.map(|n| n.claimed.id);
+                let usable = sent.usable;
+                self.judge(&current.claimed, sent, &mut ended).await;
+                if !usable {
+                    self.close(&mut line).await;
+                }
+            }
         }
-        if let Some(ready) = current {
-            ended.push(self.untried(&ready.claimed));
-        }
+        // Given back, each in its way: others wait until nothing is under way any more.
+        ended.extend(begun.iter().map(|begun| self.untried(&begun.claimed)));
+        ended.extend(ready.iter().map(|ready| self.postponed(&ready.claimed, (self.now)())));
         self.close(&mut line).await;
-        self.turn(&mut ended, None).await;
+        self.turn(&mut ended, VecDeque::new()).await;
+    }
+
+    fn top_up(&self, ready: &mut VecDeque<Ready>, most: usize, ended: &mut Vec<Settlement>) {
+        while ready.len() < most
+            && let Some(taken) = self.take_now(ended)
+        {
+            ready.push_back(taken);
+        }
     }
 
     /// The next delivery. What has ended is written down before waiting for it, and an idle line is closed.
-    async fn take(&self, line: &mut Option<Line>, ended: &mut Vec<Settlement>) -> Option<Ready> {
+    async fn take(&self, line: &mut Option<Open>, ended: &mut Vec<Settlement>) -> Option<Ready> {
         loop {
             if let Some(ready) = self.take_now(ended) {
                 return Some(ready);
@@ -98,7 +118,7 @@ where
             if self.course.halt.is_set() {
                 return None;
             }
-            self.turn(ended, None).await;
+            self.turn(ended, VecDeque::new()).await;
             let taken = if let Ok(taken) = tokio::time::timeout(IDLE, self.queue.take()).await {
                 taken
             } else {
@@ -124,8 +144,7 @@ where
     fn prepare(&self, claimed: Claimed, ended: &mut Vec<Settlement>) -> Option<Ready> {
         let now = (self.now)();
         if let Some(until) = self.course.asleep(&claimed, now) {
-            let reply = Reply::none("its domain is left alone for a while");
-            ended.push(Settlement { id: claimed.id, outcome: Outcome::Postponed(until), reply, when: now });
+            ended.push(self.postponed(&claimed, until));
             return None;
         }
         if let Ok(mail) = catch_unwind(AssertUnwindSafe(|| (self.compose)(&claimed))) {
@@ -136,25 +155,25 @@ where
         None
     }
 
-    /// Settles what has ended and begins the next; answers whether that may go. What could not be settled stays in `ended`.
-    async fn turn(&self, ended: &mut Vec<Settlement>, begin: Option<&Ready>) -> bool {
-        if ended.is_empty() && begin.is_none() {
-            return false;
+    /// Settles what has ended and begins the next ones; answers those that may go. What could not be settled stays in `ended`.
+    async fn turn(&self, ended: &mut Vec<Settlement>, begin: VecDeque<Ready>) -> VecDeque<Ready> {
+        if ended.is_empty() && begin.is_empty() {
+            return begin;
         }
-        let ids = begin.map(|ready| ready.claimed.id).into_iter().collect();
+        let ids = begin.iter().map(|ready| ready.claimed.id).collect();
         match self.ledger.turn(&self.press, ended.clone(), ids, self.options.lease, (self.now)()).await {
             Ok(begun) => {
-                let lost = usize::from(begin.is_some() && begun.is_empty());
                 let put_back = |s: &Settlement| {
                     matches!(s.outcome, Outcome::Deferred(_) | Outcome::Untried | Outcome::Postponed(_))
                 };
+                let lost = begin.len() - begun.len();
                 self.course.done(ended.len() + lost, ended.iter().any(put_back));
                 ended.clear();
-                !begun.is_empty()
+                begin.into_iter().filter(|ready| begun.contains(&ready.claimed.id)).collect()
             }
             Err(error) => {
                 self.course.end(End::Ledger(error));
-                false
+                VecDeque::new()
             }
         }
     }
@@ -193,40 +212,50 @@ where
         }
     }
 
+    fn postponed(&self, claimed: &Claimed, until: DateTime<Utc>) -> Settlement {
+        let reply = Reply::none("it was not its turn");
+        Settlement { id: claimed.id, outcome: Outcome::Postponed(until), reply, when: (self.now)() }
+    }
+
     fn untried(&self, claimed: &Claimed) -> Settlement {
         let reply = Reply::none("it did not get its turn");
         Settlement { id: claimed.id, outcome: Outcome::Untried, reply, when: (self.now)() }
     }
 
-    /// The open line, or a new one. `None`: there is none to be had. Where nobody else had one either meanwhile, everything ends.
-    async fn open<'a>(&self, line: &'a mut Option<Line>) -> Option<&'a mut Line> {
+    /// Sees to a line that can carry this mail. `false`: there is none to be had. Where nobody else had one either meanwhile,
+    /// everything ends.
+    async fn open(&self, line: &mut Option<Open>, mail: &Ready) -> bool {
+        // A line that has begun the envelope of another mail cannot take it back.
+        if line.as_ref().is_some_and(|open| open.announced.is_some_and(|id| id != mail.claimed.id)) {
+            self.close(line).await;
+        }
         let (mut tries, mut opened) = (0, self.course.opened.load(Ordering::Relaxed));
         while line.is_none() && !self.course.halt.is_set() {
             match self.transport.open().await {
                 Ok(open) => {
                     self.course.lines.fetch_add(1, Ordering::Relaxed);
                     self.course.opened.fetch_add(1, Ordering::Relaxed);
-                    *line = Some(open);
+                    *line = Some(Open { line: open, announced: None });
                 }
                 Err(OpenError::Unreachable { .. }) if tries + 1 < OPEN_TRIES => {
                     self.pause((OPEN_WAIT * 2_u32.pow(tries)).mul_f64(0.5 + chance())).await;
                     tries += 1;
                 }
                 // The relay takes no more lines than are open: they go on without this one.
-                Err(OpenError::Unreachable { .. }) if self.course.lines.load(Ordering::Relaxed) > 0 => return None,
+                Err(OpenError::Unreachable { .. }) if self.course.lines.load(Ordering::Relaxed) > 0 => return false,
                 Err(OpenError::Unreachable { .. }) if self.course.opened.load(Ordering::Relaxed) != opened => {
                     (tries, opened) = (0, self.course.opened.load(Ordering::Relaxed));
                 }
                 Err(error) => self.course.end(End::Unopened(error)),
             }
         }
-        line.as_mut()
+        line.is_some()
     }
 
-    async fn close(&self, line: &mut Option<Line>) {
-        if let Some(line) = line.take() {
+    async fn close(&self, line: &mut Option<Open>) {
+        if let Some(open) = line.take() {
             self.course.lines.fetch_sub(1, Ordering::Relaxed);
-            line.close().await;
+            open.line.close().await;
         }
     }
 
@@ -236,6 +265,11 @@ where
             () = self.course.halt.wait() => {}
         }
     }
+}
+
+/// How many deliveries may be *in flight* on a line; before it is open, nobody knows whether it pipelines.
+fn in_flight(line: Option<&Open>) -> usize {
+    if line.is_some_and(|open| open.line.pipelines()) { IN_FLIGHT } else { 1 }
 }
 
 /// A number from 0 to 1, by chance.

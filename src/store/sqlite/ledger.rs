@@ -5,12 +5,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
 use super::SqliteStore;
-use super::row::{address, count, from_word, key, millis, small, time, time_or_none};
+use super::records;
+use super::row::{address, key, millis, small, time_or_none};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
 use crate::delivery::{
-    Attempt, AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
+    AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
 };
 use crate::digest::EditionId;
 use crate::store::StoreError;
@@ -100,7 +101,7 @@ impl Ledger for SqliteStore {
     }
 
     async fn counts(&self, edition: EditionId) -> Result<Counts, StoreError> {
-        self.readers.read(move |db| counts(db, edition)).await
+        self.readers.read(move |db| records::counts(db, edition)).await
     }
 
     async fn next_due(&self, edition: EditionId) -> Result<Option<DateTime<Utc>>, StoreError> {
@@ -151,12 +152,12 @@ impl Ledger for SqliteStore {
 
     async fn record(&self, edition: EditionId, to: &Address) -> Result<Option<DeliveryRecord>, StoreError> {
         let key = key(to);
-        self.readers.read(move |db| record(db, edition, &key)).await
+        self.readers.read(move |db| records::of_address(db, edition, &key)).await
     }
 
     async fn history(&self, to: &Address) -> Result<Vec<PastDelivery>, StoreError> {
         let key = key(to);
-        self.readers.read(move |db| history(db, &key)).await
+        self.readers.read(move |db| records::history(db, &key)).await
     }
 
     async fn records(
@@ -166,7 +167,7 @@ impl Ledger for SqliteStore {
         after: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Vec<DeliveryRecord>, StoreError> {
-        self.readers.read(move |db| records(db, edition, state, after.unwrap_or(DeliveryId(0)), limit)).await
+        self.readers.read(move |db| records::of_state(db, edition, state, after, limit)).await
     }
 
     async fn doubtful(
@@ -175,15 +176,7 @@ impl Ledger for SqliteStore {
         after: Option<DeliveryId>,
         limit: u32,
     ) -> Result<Vec<DeliveryRecord>, StoreError> {
-        self.readers
-            .read(move |db| {
-                read_records(
-                    db,
-                    "d.edition = ?1 AND d.doubts > 0 AND d.id > ?2 ORDER BY d.id LIMIT ?3",
-                    params![edition.0, after.map_or(0, |id| id.0), limit],
-                )
-            })
-            .await
+        self.readers.read(move |db| records::of_doubt(db, edition, after, limit)).await
     }
 
     async fn resolve(
@@ -369,129 +362,6 @@ fn finish(db: &Connection, edition: EditionId, now: i64) -> Result<bool, StoreEr
         forget(db, edition)?;
     }
     Ok(db.prepare_cached("SELECT 1 FROM edition WHERE id = ?1 AND state = 'sent'")?.exists([edition.0])?)
-}
-
-fn counts(db: &Connection, edition: EditionId) -> Result<Counts, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT state, tries > 0, count(*), sum(doubts > 0) FROM delivery WHERE edition = ?1 GROUP BY 1, 2",
-    )?;
-    let mut rows = query.query([edition.0])?;
-    let mut counts = Counts::default();
-    while let Some(r) = rows.next()? {
-        let (tried, n) = (r.get::<_, bool>(1)?, count(r.get(2)?));
-        counts.doubtful += count(r.get(3)?);
-        match state_of(r.get(0)?)? {
-            DeliveryState::Waiting => {
-                counts.waiting += n;
-                counts.deferred += if tried { n } else { 0 };
-            }
-            DeliveryState::Claimed | DeliveryState::InFlight => counts.under_way += n,
-            DeliveryState::Accepted => counts.accepted += n,
-            DeliveryState::Rejected => counts.rejected += n,
-            DeliveryState::Expired => counts.expired += n,
-            DeliveryState::Uncertain => counts.uncertain += n,
-            DeliveryState::Withdrawn => counts.withdrawn += n,
-        }
-    }
-    Ok(counts)
-}
-
-/// In the order of the column's numbers.
-const STATES: [DeliveryState; 8] = [
-    DeliveryState::Waiting,
-    DeliveryState::Claimed,
-    DeliveryState::InFlight,
-    DeliveryState::Accepted,
-    DeliveryState::Rejected,
-    DeliveryState::Expired,
-    DeliveryState::Uncertain,
-    DeliveryState::Withdrawn,
-];
-
-fn state_of(number: i64) -> Result<DeliveryState, StoreError> {
-    usize::try_from(number)
-        .ok()
-        .and_then(|n| STATES.get(n).copied())
-        .ok_or_else(|| StoreError::Damaged(format!("no state: {number}")))
-}
-
-fn record(db: &Connection, edition: EditionId, key: &str) -> Result<Option<DeliveryRecord>, StoreError> {
-    let found = read_records(db, "d.edition = ?1 AND s.key = ?2", params![edition.0, key])?;
-    Ok(found.into_iter().next())
-}
-
-fn records(
-    db: &Connection,
-    edition: EditionId,
-    state: Option<DeliveryState>,
-    after: DeliveryId,
-    limit: u32,
-) -> Result<Vec<DeliveryRecord>, StoreError> {
-    let number =
-        state.and_then(|s| STATES.iter().position(|of| *of == s)).map_or(-1, |n| i64::try_from(n).unwrap_or(-1));
-    read_records(
-        db,
-        "d.edition = ?1 AND (?2 < 0 OR d.state = ?2) AND d.id > ?3 ORDER BY d.id LIMIT ?4",
-        params![edition.0, number, after.0, limit],
-    )
-}
-
-fn history(db: &Connection, key: &str) -> Result<Vec<PastDelivery>, StoreError> {
-    // By edition: deliveries are found by edition and subscriber, and there are fewer editions than readers.
-    let mut query = db.prepare_cached(
-        "SELECT d.id, e.digest, e.number, e.subject FROM subscriber s CROSS JOIN edition e
-         CROSS JOIN delivery d ON d.edition = e.id AND d.subscriber = s.id WHERE s.key = ?1 ORDER BY e.id",
-    )?;
-    let mut rows = query.query([key])?;
-    let mut found = vec![];
-    while let Some(r) = rows.next()? {
-        let (id, digest, number, subject): (i64, _, _, _) = (r.get(0)?, r.get(1)?, small(r.get(2)?), r.get(3)?);
-        let records = read_records(db, "d.id = ?1", params![id])?;
-        found.extend(records.into_iter().next().map(|delivery| PastDelivery { digest, number, subject, delivery }));
-    }
-    Ok(found)
-}
-
-fn read_records(
-    db: &Connection,
-    which: &str,
-    with: &[&dyn rusqlite::ToSql],
-) -> Result<Vec<DeliveryRecord>, StoreError> {
-    let mut query = db.prepare_cached(&format!(
-        "SELECT d.id, s.address, d.state, d.due, d.doubts FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE {which}"
-    ))?;
-    let mut rows = query.query(with)?;
-    let mut found = vec![];
-    while let Some(r) = rows.next()? {
-        let id = DeliveryId(r.get(0)?);
-        found.push(DeliveryRecord {
-            id,
-            address: address(&r.get::<_, String>(1)?)?,
-            state: state_of(r.get(2)?)?,
-            due: time(r.get(3)?)?,
-            doubts: small(r.get(4)?),
-            attempts: attempts(db, id)?,
-        });
-    }
-    Ok(found)
-}
-
-fn attempts(db: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
-    let mut query = db.prepare_cached(
-        "SELECT begun, ended, outcome, held, code, status, text FROM attempt WHERE delivery = ?1 ORDER BY number",
-    )?;
-    let mut rows = query.query([id.0])?;
-    let mut found = vec![];
-    while let Some(r) = rows.next()? {
-        found.push(Attempt {
-            begun: time_or_none(r.get(0)?)?,
-            ended: time(r.get(1)?)?,
-            outcome: from_word(&r.get::<_, String>(2)?)?,
-            held: r.get(3)?,
-            reply: Reply { code: r.get(4)?, status: r.get(5)?, text: r.get(6)? },
-        });
-    }
-    Ok(found)
 }
 
 fn resolve(

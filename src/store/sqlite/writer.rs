@@ -8,12 +8,18 @@ use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
 
 /// Jobs in one transaction, at most: a bound of how long the first of them waits.
 const GROUP: usize = 512;
+/// A commit is held back for this part of the time that the last one took, so that those who were answered by that one can
+/// join the next: without it, the first of them goes alone and all others wait for two flushes.
+const GATHER: u32 = 8;
+/// It is never held back longer.
+const GATHER_MOST: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -61,8 +67,9 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
+                let mut flush = Duration::ZERO;
                 while let Ok(first) = queue.recv() {
-                    group(&db, first, &queue);
+                    flush = group(&db, first, &queue, (flush / GATHER).min(GATHER_MOST));
                 }
             })
             .map_err(|e| StoreError::Database(e.to_string()))?;
@@ -93,14 +100,17 @@ impl Drop for Writer {
     }
 }
 
-/// One transaction with all jobs that wait.
-fn group(db: &Connection, first: Box<dyn Job>, queue: &mpsc::Receiver<Box<dyn Job>>) {
+/// One transaction with all jobs that wait, or come within `gather`. Answers how long the commit took.
+fn group(db: &Connection, first: Box<dyn Job>, queue: &mpsc::Receiver<Box<dyn Job>>, gather: Duration) -> Duration {
     if let Err(error) = step(db, "BEGIN IMMEDIATE") {
-        return first.answer(Err(error));
+        first.answer(Err(error));
+        return Duration::ZERO;
     }
+    let until = Instant::now() + gather;
+    let more = std::iter::from_fn(|| queue.recv_timeout(until.saturating_duration_since(Instant::now())).ok());
     let mut jobs = vec![];
     let mut fate = Ok(());
-    for mut job in std::iter::once(first).chain(queue.try_iter()).take(GROUP) {
+    for mut job in std::iter::once(first).chain(more).take(GROUP) {
         let ran = run(db, job.as_mut());
         jobs.push(job);
         if let Err(error) = ran {
@@ -108,15 +118,18 @@ fn group(db: &Connection, first: Box<dyn Job>, queue: &mpsc::Receiver<Box<dyn Jo
             break;
         }
     }
+    let began = Instant::now();
     if fate.is_ok() {
         fate = step(db, "COMMIT");
     }
+    let flush = began.elapsed();
     if fate.is_err() && !db.is_autocommit() {
         let _ = step(db, "ROLLBACK");
     }
     for job in jobs {
         job.answer(fate.clone());
     }
+    flush
 }
 
 /// One job in its savepoint. An error is the whole group's: SQLite has rolled the transaction back (full disk).

@@ -89,6 +89,11 @@ impl Connection {
         Sent { fate: ended.fate, usable: self.sound && self.left > 0 }
     }
 
+    /// The relay offers PIPELINING.
+    pub fn pipelines(&self) -> bool {
+        self.offers.pipelining
+    }
+
     /// QUIT, without waiting long for the answer. A line that is out of step, or has begun a mail, is dropped.
     pub async fn quit(mut self) {
         if self.sound && !self.ahead {
