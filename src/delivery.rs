@@ -16,10 +16,13 @@ pub mod history;
 pub mod ledger;
 // How long to wait before the next try.
 pub mod retry;
+// Signatures that are made ahead.
+pub mod signatures;
 // It went wrong: now what?
 pub mod verdict;
 
 pub use ledger::Ledger;
+pub use signatures::{Signatures, Unsigned};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -71,6 +74,8 @@ pub struct Claimed {
     pub tries: u32,
     /// When its first try was begun, for giving up.
     pub first_try: Option<DateTime<Utc>>,
+    /// The signature that was made ahead, where one is kept.
+    pub signature: Option<Vec<u8>>,
 }
 
 /// What the server said.

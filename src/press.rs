@@ -6,11 +6,14 @@ pub mod deliver;
 pub mod lock;
 // Makes editions: chooses what is new, renders it, writes it to the ledger.
 pub mod seal;
+// Signs mails before they are sent.
+pub mod sign_ahead;
 // Ending in good order.
 pub mod stop;
 
 pub use deliver::{Job, deliver};
 pub use lock::{LockError, PressLock, lock};
+pub use sign_ahead::sign_ahead;
 pub use stop::Stop;
 
 use crate::delivery::ledger::UncertainPolicy;

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::material::{Articles, Material};
 use super::{Common, Done, output};
+use crate::config::signing;
 use crate::error::Kind;
 use crate::newsroom::Problem;
 
@@ -24,6 +25,11 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
             Ok(_) => {}
             Err(found) => problems.extend(found),
         }
+    }
+    if let Err(failure) = signing::signer(&context.settings.dkim) {
+        let because = failure.because.map(|cause| format!(": {cause}")).unwrap_or_default();
+        let problem = Problem::new(context.shown(&common.config), format!("{}{because}", failure.what));
+        problems.push(problem.help(failure.hint.unwrap_or_default()));
     }
     output::problems(common, &problems);
     let articles = material.newsroom.articles.len() as u64;

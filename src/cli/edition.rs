@@ -5,7 +5,8 @@ use clap::Subcommand;
 
 use super::context::{Context, Store};
 use super::material::{Articles, Material};
-use super::{Common, Done, failures, output, subscribers};
+use super::{Common, Done, failures, mailing, output, subscribers};
+use crate::config::signing;
 use crate::digest::edition::{Choice, Edits};
 use crate::digest::{Edition, EditionId, EditionPiece, EditionState, Editions};
 use crate::error::{Failure, Kind};
@@ -253,6 +254,8 @@ fn rearranged(edition: &Edition, edit: &Edit) -> Result<Vec<EditionPiece>, Failu
 
 fn approve(common: &Common, context: &Context, store: &Store, id: i64) -> Done {
     let edition = context.edition(store, id)?;
+    // An edition whose mails cannot be signed shall not wait for its day to say so.
+    signing::signer(&context.settings.dkim)?;
     subscribers::sync(common, context, store)?;
     let deliveries =
         context.block_on(seal::approve(store.as_ref(), &edition, Utc::now())).map_err(|e| failures::seal(common, e))?;
@@ -266,7 +269,9 @@ fn approve(common: &Common, context: &Context, store: &Store, id: i64) -> Done {
         "approved",
         format!("{} no. {}: {told}. To send now: pressrun send {}", edition.digest, edition.number, edition.digest),
     );
-    Ok(())
+    let approved = context.edition(store, id)?;
+    seal::verify(&approved).map_err(|e| failures::seal(common, e))?;
+    mailing::prepare(common, context, store, &approved, context.digest(&approved.digest)?)
 }
 
 fn withdraw(common: &Common, context: &Context, store: &Store, id: i64) -> Done {

@@ -1,17 +1,19 @@
-//! From a sealed edition to its mails: who a mail is for, what it carries, where it goes.
+//! From a sealed edition to its mails: who a mail is for, what it carries, who answers for it, where it goes.
 
 use std::sync::Arc;
 
 use super::context::{Context, Store};
 use super::{Common, failures, keys, output};
-use crate::config::TransportSettings;
-use crate::delivery::Claimed;
+use crate::config::{TransportSettings, signing};
+use crate::delivery::{Claimed, Unsigned};
 use crate::digest::{Digest, Edition, Sealed};
 use crate::error::{Failure, Kind};
 use crate::mail::Mail;
 use crate::mail::compose::{self, Identity, Reader, Stencil, StencilError};
+use crate::mail::dkim::{Prepared, SignError, Signature};
 use crate::mail::headers::{self, MessageId};
 use crate::press::{self, Job};
+use crate::store::StoreError;
 use crate::subscriber::token::{About, Grant, Keys, Purpose};
 use crate::subscriber::{Address, SubscriberId};
 use crate::transport::{Transport, directory, smtp};
@@ -19,6 +21,8 @@ use crate::transport::{Transport, directory, smtp};
 /// Writes the mails of one edition.
 pub(crate) struct Writer {
     stencil: Stencil,
+    /// Where mails are signed.
+    signing: Option<Prepared>,
     identity: Identity,
     keys: Keys,
     digest: String,
@@ -40,7 +44,12 @@ impl Writer {
             unsubscribe_mailbox: public.unsubscribe_mailbox.clone(),
         };
         let stencil = Stencil::new(sealed, identity.clone()).map_err(unwritable)?;
+        let signer = signing::signer(&context.settings.dkim)?;
+        // The edition's date, and not this moment: a signature made ahead has the bytes of one made late.
+        let prepare = |signer: crate::mail::dkim::Signer| signer.prepare(stencil.constants(), sealed.date);
+        let signing = signer.map(prepare).transpose().map_err(unsignable)?;
         Ok(Writer {
+            signing,
             stencil,
             identity,
             keys: keys::links(context)?,
@@ -50,14 +59,30 @@ impl Writer {
         })
     }
 
-    /// The mail of one delivery. The same delivery always gives the same mail.
-    pub(crate) fn mail(&self, subscriber: SubscriberId, address: &Address, name: &str) -> Mail {
-        self.stencil.mail(&Reader {
-            address,
-            name,
-            token: &self.token(subscriber),
-            message_id: &self.message_id(subscriber),
-        })
+    /// The mail of one delivery, signed where keys are configured. The same delivery always gives the same mail, whether
+    /// `ahead`, a signature made ahead, is there and fits, or not.
+    pub(crate) fn mail(
+        &self,
+        subscriber: SubscriberId,
+        address: &Address,
+        name: &str,
+        ahead: Option<&[u8]>,
+    ) -> Result<Mail, Failure> {
+        let reader = Reader { address, name, token: &self.token(subscriber), message_id: &self.message_id(subscriber) };
+        let values = self.stencil.values(&reader);
+        let Some(signing) = &self.signing else { return Ok(self.stencil.signed(&reader, &values, "")) };
+        let slices = values.as_slices();
+        let kept = ahead.and_then(|bytes| signing.fields(&slices, &Signature::from(bytes.to_vec())));
+        let fields = kept.map_or_else(|| signing.sign_now(&slices), Ok).map_err(unsignable)?;
+        Ok(self.stencil.signed(&reader, &values, &fields))
+    }
+
+    /// What is to be kept of a delivery's signature. `None` where mails are not signed, or this one cannot be.
+    fn signature(&self, to: &Unsigned) -> Option<Vec<u8>> {
+        let (token, message_id) = (self.token(to.subscriber), self.message_id(to.subscriber));
+        let reader = Reader { address: &to.address, name: &to.name, token: &token, message_id: &message_id };
+        let signed = self.signing.as_ref()?.sign(&self.stencil.values(&reader).as_slices());
+        signed.ok().map(|signature| signature.as_bytes().to_vec())
     }
 
     /// The HTML and the text part of one delivery, as people see them.
@@ -83,6 +108,48 @@ impl Writer {
 
 fn unwritable(error: StencilError) -> Failure {
     Failure::new(Kind::Bug, "the edition makes no mail").because(error)
+}
+
+fn unsignable(error: SignError) -> Failure {
+    Failure::new(Kind::Bug, "the mail cannot be signed").because(error)
+}
+
+/// Signs what waits of an approved edition, until it is done or `stop` is set. Answers how many were signed.
+async fn sign_ahead(
+    store: &Store,
+    edition: &Edition,
+    writer: &Arc<Writer>,
+    stop: &press::Stop,
+) -> Result<u64, StoreError> {
+    if writer.signing.is_none() {
+        return Ok(0);
+    }
+    let writer = Arc::clone(writer);
+    press::sign_ahead(store.as_ref(), edition.id, move |to| writer.signature(to), stop).await
+}
+
+/// Signs an approved edition's mails now, so that they need not be when they are sent. May be interrupted, and done again.
+pub(crate) fn prepare(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    edition: &Edition,
+    digest: &Digest,
+) -> Result<(), Failure> {
+    let writer = Arc::new(Writer::new(context, digest, edition.number, &edition.sealed)?);
+    let signed = context.block_on(async {
+        let stop = on_signals()?;
+        sign_ahead(store, edition, &writer, &stop).await.map_err(failures::ledger)
+    })?;
+    if signed > 0 {
+        output::event(common, &serde_json::json!({ "event": "signed", "edition": edition.id, "mails": signed }));
+        output::line(common, "signed", format!("{} ahead", output::count(signed, "mail")));
+    }
+    Ok(())
+}
+
+fn on_signals() -> Result<press::Stop, Failure> {
+    press::Stop::on_signals().map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))
 }
 
 /// A reader that is in no ledger, for previews and tests: her links lead nowhere.
@@ -120,13 +187,13 @@ pub(crate) fn deliver(
     edition: &Edition,
     digest: &Digest,
 ) -> Result<(), Failure> {
-    let writer = Writer::new(context, digest, edition.number, &edition.sealed)?;
+    let writer = Arc::new(Writer::new(context, digest, edition.number, &edition.sealed)?);
     let transport = Arc::new(transport(context)?);
     let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(keys::random()?));
     let bar = super::progress::Shown::new(common, edition);
     let report = context.block_on(async {
-        let stop = press::Stop::on_signals()
-            .map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))?;
+        let stop = on_signals()?;
+        let ahead = press::Stop::default();
         let job = Job {
             ledger: Arc::clone(store),
             transport,
@@ -136,15 +203,30 @@ pub(crate) fn deliver(
             alone: true,
             stop,
         };
-        let compose = move |c: &Claimed| writer.mail(c.subscriber, &c.address, &c.name);
-        Ok::<_, Failure>(press::deliver(job, compose, chrono::Utc::now, |p| bar.show(p)).await)
+        let composing = Arc::clone(&writer);
+        let compose = move |c: &Claimed| {
+            let mail = composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref());
+            // The press ends in good order, and nothing goes out unsigned.
+            mail.unwrap_or_else(|failure| panic!("{failure}"))
+        };
+        let sending = async {
+            let report = press::deliver(job, compose, chrono::Utc::now, |p| bar.show(p)).await;
+            ahead.set();
+            report
+        };
+        // Beside the sending: cores that wait for the network sign what goes out last.
+        let (report, signed) = tokio::join!(sending, sign_ahead(store, edition, &writer, &ahead));
+        if let Err(error) = signed {
+            tracing::warn!(%error, "signing ahead has stopped; mails are signed as they are sent");
+        }
+        Ok::<_, Failure>(report)
     })?;
     bar.finish();
     ended(common, report.end)
 }
 
 /// Why the press ended, told.
-fn ended(common: &Common, end: press::deliver::End<crate::store::StoreError>) -> Result<(), Failure> {
+fn ended(common: &Common, end: press::deliver::End<StoreError>) -> Result<(), Failure> {
     use press::deliver::End;
     match end {
         End::Sent | End::Open(_) => Ok(()),

@@ -10,6 +10,7 @@ mod reader;
 mod records;
 mod row;
 mod schema;
+mod signatures;
 mod subscribers;
 mod writer;
 

@@ -2,7 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
-use pressrun::delivery::{AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement};
+use pressrun::delivery::{
+    AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
+};
 use pressrun::digest::edition::{Choice, Edits};
 use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
@@ -13,8 +15,8 @@ use std::time::Duration;
 pub const LEASE: Duration = Duration::from_mins(10);
 
 /// All a store must be.
-pub trait Store: Subscribers + Editions + Ledger {}
-impl<S: Subscribers + Editions + Ledger> Store for S {}
+pub trait Store: Subscribers + Editions + Ledger + Signatures {}
+impl<S: Subscribers + Editions + Ledger + Signatures> Store for S {}
 
 pub fn now() -> DateTime<Utc> {
     "2026-11-22T09:00:00Z".parse().unwrap()
@@ -363,6 +365,57 @@ pub async fn schedule_runs_are_remembered<S: Store>(store: S) {
     assert_eq!(store.last_run("daily").await.unwrap(), None);
 }
 
+/// What waits and has no signature, page by page.
+async fn unsigned<S: Store>(store: &S, edition: EditionId, limit: u32) -> Vec<Unsigned> {
+    let mut found: Vec<Unsigned> = vec![];
+    loop {
+        let page = store.unsigned(edition, found.last(), limit).await.unwrap();
+        if page.is_empty() {
+            return found;
+        }
+        found.extend(page);
+    }
+}
+
+pub async fn a_kept_signature_comes_with_the_claim_until_the_edition_ends<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben", "eva"]).await;
+    let open = unsigned(&store, edition, 2).await;
+    // Those that are sent last come first.
+    assert_eq!(open.iter().map(|u| u.name.as_str()).collect::<Vec<_>>(), ["EVA", "BEN", "ANA"]);
+    assert_eq!(open[0].address, address("eva"));
+    store.keep(vec![(open[0].id, b"of eva".to_vec()), (open[2].id, b"old".to_vec())]).await.unwrap();
+    store.keep(vec![(open[2].id, b"of ana".to_vec())]).await.unwrap();
+    assert_eq!(unsigned(&store, edition, 9).await, [open[1].clone()]);
+    let claimed = claim(&store, "p", edition, 9).await;
+    let kept: Vec<_> = claimed.iter().map(|c| c.signature.as_deref()).collect();
+    assert_eq!(kept, [Some(&b"of ana"[..]), None, Some(b"of eva")]);
+    assert_eq!(unsigned(&store, edition, 9).await, []);
+
+    // A deferred one still has it; one that was not waiting takes none.
+    store.keep(vec![(claimed[1].id, b"late".to_vec())]).await.unwrap();
+    settle(&store, "p", claimed[0].id, Outcome::Deferred(now())).await;
+    settle(&store, "p", claimed[1].id, Outcome::Deferred(now())).await;
+    settle(&store, "p", claimed[2].id, Outcome::Accepted).await;
+    let again = claim(&store, "p", edition, 9).await;
+    assert_eq!(again.iter().map(|c| c.signature.as_deref()).collect::<Vec<_>>(), [Some(&b"of ana"[..]), None]);
+}
+
+/// An edition's end takes its signatures away, and no others.
+pub async fn signatures_end_with_their_edition<S: Store>(store: S) {
+    let first = approved(&store, &["ana", "ben"]).await;
+    let other = store.draft("weekly", vec![], sealed("More"), now()).await.unwrap().id;
+    store.approve(other, sealed("More"), "seal".to_owned(), now()).await.unwrap();
+    for edition in [first, other] {
+        let open = unsigned(&store, edition, 9).await;
+        store.keep(open.iter().map(|u| (u.id, b"signed".to_vec())).collect()).await.unwrap();
+    }
+    store.withdraw(first, now()).await.unwrap();
+    assert_eq!(unsigned(&store, first, 9).await, []);
+    assert_eq!(unsigned(&store, other, 9).await, []);
+    let claimed = claim(&store, "p", other, 9).await;
+    assert!(claimed.len() == 2 && claimed.iter().all(|c| c.signature.is_some()));
+}
+
 /// Many presses at once: each delivery is claimed by one, begun once, settled once.
 pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S) {
     let names: Vec<String> = (0..300).map(|n| format!("r{n:03}")).collect();
@@ -433,5 +486,7 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_paused_edition_waits_until_it_is_resumed
     an_edition_without_readers_is_sent_at_once
     schedule_runs_are_remembered
+    a_kept_signature_comes_with_the_claim_until_the_edition_ends
+    signatures_end_with_their_edition
     presses_beside_each_other_never_share_a_delivery
 );

@@ -366,7 +366,7 @@ static RESOLVER: LazyLock<(tokio::runtime::Runtime, MessageAuthenticator)> = Laz
 });
 
 /// What mail-auth says of each signature, from the top.
-fn mail_auth(message: &[u8], records: &[DnsRecord]) -> Vec<bool> {
+pub fn mail_auth(message: &[u8], records: &[DnsRecord]) -> Vec<bool> {
     let record = |r: &DnsRecord| {
         let key = DomainKey::parse(r.value.as_bytes()).unwrap();
         (format!("{}.", r.name).into_boxed_str(), Txt::DomainKey(Arc::new(key)))
@@ -384,7 +384,7 @@ fn must_be_complete() -> bool {
 }
 
 /// What dkimpy says of each signature of each message. `None` where it is not installed and need not be.
-fn dkimpy(messages: &[Vec<u8>], records: &[DnsRecord]) -> Option<Vec<Vec<bool>>> {
+pub fn dkimpy(messages: &[Vec<u8>], records: &[DnsRecord]) -> Option<Vec<Vec<bool>>> {
     let python = std::env::var("PRESSRUN_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_dkimpy = Command::new(&python).args(["-c", "import dkim, nacl"]).stderr(Stdio::null()).status();
     if !has_dkimpy.is_ok_and(|status| status.success()) {

@@ -21,6 +21,7 @@ mod publish;
 mod readers_over_http;
 mod reading_articles;
 mod serve;
+mod signed_mails;
 mod smtp;
 mod support;
 mod websub;

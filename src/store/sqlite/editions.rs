@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::SqliteStore;
 use super::row::{count, from_json, from_word, json, millis, small, time, time_or_none, word};
+use super::signatures::forget;
 use crate::digest::edition::Edits;
 use crate::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use crate::newsroom::ArticleId;
@@ -197,6 +198,7 @@ fn withdraw(db: &Connection, id: EditionId, now: i64) -> Result<Option<u64>, Sto
          WHERE id = ?1",
     )?
     .execute(params![id.0, now])?;
+    forget(db, id)?;
     Ok(Some(withdrawn as u64))
 }
 

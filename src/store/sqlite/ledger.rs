@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::SqliteStore;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
+use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
 use crate::delivery::{
@@ -212,8 +213,9 @@ fn claim(
         "SELECT d.id, d.subscriber, s.address, s.name, d.tries, d.first_try,
                 EXISTS (SELECT 1 FROM subscription n
                         WHERE n.digest = ?3 AND n.subscriber = d.subscriber AND n.state = 'confirmed')
-                AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+                AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key), g.bytes
          FROM delivery d INDEXED BY delivery_waiting CROSS JOIN subscriber s ON s.id = d.subscriber
+         LEFT JOIN signature g ON g.delivery = d.id
          WHERE d.edition = ?1 AND d.state = 0 AND d.due <= ?2
          ORDER BY d.due, d.id LIMIT ?4",
     )?;
@@ -234,6 +236,7 @@ fn claim(
                 name: r.get(3)?,
                 tries: small(r.get(4)?),
                 first_try: time_or_none(r.get(5)?)?,
+                signature: r.get(7)?,
             };
             found.push((one, r.get::<_, bool>(6)?));
         }
@@ -346,14 +349,18 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
 }
 
 fn finish(db: &Connection, edition: EditionId, now: i64) -> Result<bool, StoreError> {
-    db.prepare_cached(
-        "UPDATE edition SET state = 'sent', ended = ?2, paused = NULL
+    let finished = db
+        .prepare_cached(
+            "UPDATE edition SET state = 'sent', ended = ?2, paused = NULL
          WHERE id = ?1 AND state IN ('approved', 'sending')
            AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_waiting WHERE edition = ?1 AND state = 0)
            AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND edition = ?1)
            AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_uncertain WHERE edition = ?1 AND state = 6)",
-    )?
-    .execute(params![edition.0, now])?;
+        )?
+        .execute(params![edition.0, now])?;
+    if finished == 1 {
+        forget(db, edition)?;
+    }
     Ok(db.prepare_cached("SELECT 1 FROM edition WHERE id = ?1 AND state = 'sent'")?.exists([edition.0])?)
 }
 
