@@ -12,6 +12,7 @@ mod dkim;
 mod errors;
 mod feeds;
 mod house;
+mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
 mod press;
