@@ -54,6 +54,8 @@ pub struct Settings {
     pub templates: PathBuf,
     /// The ledger's database.
     pub ledger: LedgerAddress,
+    /// What builds remember; beside the ledger. It need not be there.
+    pub cache: PathBuf,
     /// Where mails go.
     pub transport: TransportSettings,
     /// The keys that mails are signed with; without any they are not signed.

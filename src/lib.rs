@@ -26,6 +26,9 @@ pub mod mail;
 // What became of each edition × subscriber: states, verdicts, retries, and the ledger's contract.
 pub mod delivery;
 
+// What tells an unchanged file from a changed one without reading it.
+pub mod stamp;
+
 // Edges: the only places with disk, network or clock. They never import each other.
 // Where articles come from.
 pub mod source;
@@ -37,6 +40,8 @@ pub mod transport;
 pub mod store;
 
 // Engines.
+// Builds what changed, and remembers the rest.
+pub mod incremental;
 // Seals, sends and rescues.
 pub mod press;
 // Answers HTTP: the feeds as they were built, and what stands beside them.

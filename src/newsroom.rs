@@ -76,7 +76,7 @@ pub struct Masthead {
 }
 
 /// An article that was published and is no more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Withdrawn {
     /// The id it had.
     pub id: ArticleId,

@@ -1,9 +1,10 @@
 //! `pressrun build`.
 
 use super::context::Context;
-use super::material::{Articles, Material};
+use super::material::{self, Articles};
 use super::{Common, Done, output};
 use crate::error::Kind;
+use crate::incremental::Need;
 
 /// Arguments of `pressrun build`.
 #[derive(Debug, clap::Args)]
@@ -18,13 +19,9 @@ pub(crate) struct Arguments {
 /// Builds the feeds.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let context = Context::load(common)?;
-    let material = Material::read(common, &context, &arguments.articles)?;
-    if arguments.strict && material.errors() > 0 {
-        return Err(output::found(material.errors(), Kind::Material).hint("nothing was written, because of --strict"));
-    }
-    let problems = material.build_feeds(common, &context)?;
-    if arguments.strict && problems > 0 {
-        return Err(output::found(problems, Kind::Material));
+    let built = material::build(common, &context, &arguments.articles, Need::Feeds, arguments.strict)?;
+    if arguments.strict && built.errors > 0 {
+        return Err(output::found(built.errors, Kind::Material));
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Common, output};
 use crate::error::{Failure, Kind};
+use crate::incremental;
 use crate::press::seal::SealError;
 use crate::publish::build::BuildError;
 use crate::store::StoreError;
@@ -104,5 +105,13 @@ pub(crate) fn build(common: &Common, error: BuildError) -> Failure {
         BuildError::Unwritable { path, source } => file("cannot write the feed", &path, &source)
             .hint("the folder of feeds must be writable; the feeds that were there are whole"),
         BuildError::Outside(_) => Failure::new(Kind::Bug, error.to_string()),
+    }
+}
+
+/// A build that could not be made.
+pub(super) fn refused(common: &Common, refused: incremental::Refused) -> Failure {
+    match refused {
+        incremental::Refused::Articles(failure) => failure,
+        incremental::Refused::Feeds(error) => build(common, error),
     }
 }

@@ -1,7 +1,7 @@
 //! The articles, and the feeds that are built from them.
 
 use chrono::Utc;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
 use super::{Common, failures, output};
@@ -9,8 +9,10 @@ use crate::digest::Digest;
 use crate::digest::render::Templates;
 use crate::error::{Failure, Kind};
 use crate::feed::page;
+use crate::incremental::{self, Need, Setup};
 use crate::newsroom::{Bodies, Newsroom, Problem, Severity};
 use crate::press::seal::Desk;
+use crate::publish::build::BuildReport;
 use crate::store::SqliteStore;
 use crate::{publish, source};
 
@@ -32,20 +34,23 @@ pub(crate) struct Material {
 impl Material {
     /// How many articles stay out because of their problems.
     pub(crate) fn errors(&self) -> usize {
-        self.problems.iter().filter(|p| p.severity == Severity::Error).count()
+        count_errors(&self.problems)
     }
 
     /// Reads the articles, and keeps the ids of those that are new.
     pub(crate) fn read(common: &Common, context: &Context, articles: &Articles) -> Result<Self, Failure> {
         let options = context.settings.source();
-        let now = Utc::now();
         let material = match &articles.stream {
-            None => Self::of(source::directory::read(&options, now)?)?,
-            Some(path) if path.as_os_str() == "-" => Self::of(source::stream::read(&options, None, now)?)?,
-            Some(path) => Self::of(source::stream::read(&options, Some(&Context::here(path)), now)?)?,
+            None => Self::of(source::directory::read(&options, Utc::now())?)?,
+            Some(path) => Self::streamed(&options, path)?,
         };
         output::problems(common, &material.problems);
         Ok(material)
+    }
+
+    fn streamed(options: &source::Options, path: &Path) -> Result<Self, Failure> {
+        let file = (path.as_os_str() != "-").then(|| Context::here(path));
+        Self::of(source::stream::read(options, file.as_deref(), Utc::now())?)
     }
 
     fn of<B: Bodies + 'static>(read: source::Material<B>) -> Result<Self, Failure> {
@@ -53,47 +58,19 @@ impl Material {
         Ok(Material { newsroom: read.newsroom, bodies: Box::new(read.bodies), problems: read.problems })
     }
 
-    /// Builds the feeds; answers how many problems the bodies had.
-    pub(crate) fn build_feeds(&self, common: &Common, context: &Context) -> Result<usize, Failure> {
+    /// Builds the feeds of what is in memory.
+    fn publish(&self, common: &Common, context: &Context) -> Result<BuildReport, Failure> {
         let settings = &context.settings;
         let templates = feed_templates(common, context)?;
-        let folder = context.shown(&settings.feeds);
-        let waiting =
-            || output::line(common, "feeds", format!("another build is at work in {folder}/: waiting for it"));
-        let built = publish::build::build(
+        publish::build::build(
             &self.newsroom,
             self.bodies.as_ref(),
             &settings.feed,
             &templates,
             &settings.feeds,
-            waiting,
-        );
-        let report = built.map_err(|error| failures::build(common, error))?;
-        output::problems(common, &report.problems);
-        output::event(
-            common,
-            &serde_json::json!({ "event": "feeds", "documents": report.documents, "written": report.written,
-            "unchanged": report.unchanged, "removed": report.removed }),
-        );
-        let articles = output::count(self.newsroom.articles.len() as u64, "article");
-        let told = match (report.written, report.removed) {
-            (0, 0) => format!("{} of {articles}, none changed", output::count(report.documents as u64, "file")),
-            (written, 0) => format!(
-                "{} of {articles}, {} written",
-                output::count(report.documents as u64, "file"),
-                output::grouped(written as u64)
-            ),
-            (written, removed) => {
-                format!(
-                    "{} of {articles}, {} written, {} removed",
-                    output::count(report.documents as u64, "file"),
-                    output::grouped(written as u64),
-                    output::grouped(removed as u64)
-                )
-            }
-        };
-        output::line(common, "feeds", format!("{told} → {folder}/index.html"));
-        Ok(report.problems.iter().filter(|p| p.severity == Severity::Error).count())
+            waiting(common, context),
+        )
+        .map_err(|error| failures::build(common, error))
     }
 
     /// The desk that makes editions of a digest.
@@ -115,8 +92,99 @@ impl Material {
     }
 }
 
+/// What a build left.
+pub(crate) struct Built {
+    /// Always there where it was [`Need::Newsroom`].
+    pub(crate) material: Option<Material>,
+    /// How many articles and texts have problems.
+    pub(crate) errors: usize,
+}
+
+/// Reads what changed and builds the feeds. With `strict`, nothing is written where there is a problem with an article.
+pub(crate) fn build(
+    common: &Common,
+    context: &Context,
+    articles: &Articles,
+    need: Need,
+    strict: bool,
+) -> Result<Built, Failure> {
+    let refuse = |errors: usize| {
+        if strict && errors > 0 {
+            let hint = "nothing was written, because of --strict";
+            return Err(output::found(errors, Kind::Material).hint(hint));
+        }
+        Ok(())
+    };
+    if let Some(path) = &articles.stream {
+        let material = Material::streamed(&context.settings.source(), path)?;
+        output::problems(common, &material.problems);
+        refuse(material.errors())?;
+        let report = material.publish(common, context)?;
+        tell(common, context, &report, material.newsroom.articles.len());
+        let errors = material.errors() + count_errors(&report.problems);
+        return Ok(Built { material: Some(material), errors });
+    }
+    let templates = feed_templates(common, context)?;
+    let source = context.settings.source();
+    let setup = setup(context, &source, &templates);
+    let work = incremental::prepare(setup, need, Utc::now, waiting(common, context));
+    let work = work.map_err(|refused| failures::refused(common, refused))?;
+    output::problems(common, work.problems());
+    let errors = count_errors(work.problems());
+    refuse(errors)?;
+    let built = work.publish().map_err(|refused| failures::refused(common, refused))?;
+    tell(common, context, &built.report, built.articles);
+    let errors = errors + count_errors(&built.report.problems);
+    let material = built.material.map(|read| Material {
+        newsroom: read.newsroom,
+        bodies: Box::new(read.bodies) as Box<dyn Bodies>,
+        problems: read.problems,
+    });
+    Ok(Built { material, errors })
+}
+
+/// What a build depends on.
+pub(crate) fn setup<'a>(
+    context: &'a Context,
+    source: &'a source::Options,
+    templates: &'a page::Templates,
+) -> Setup<'a> {
+    let settings = &context.settings;
+    Setup { source, feed: &settings.feed, templates, folder: &settings.feeds, cache: &settings.cache }
+}
+
+fn waiting<'a>(common: &'a Common, context: &'a Context) -> impl FnOnce() + 'a {
+    let folder = context.shown(&context.settings.feeds);
+    move || output::line(common, "feeds", format!("another build is at work in {folder}/: waiting for it"))
+}
+
+fn count_errors(problems: &[Problem]) -> usize {
+    problems.iter().filter(|p| p.severity == Severity::Error).count()
+}
+
+/// Tells what a build did.
+fn tell(common: &Common, context: &Context, report: &BuildReport, articles: usize) {
+    output::problems(common, &report.problems);
+    output::event(
+        common,
+        &serde_json::json!({ "event": "feeds", "documents": report.documents, "written": report.written,
+        "unchanged": report.unchanged, "removed": report.removed }),
+    );
+    let articles = output::count(articles as u64, "article");
+    let files = output::count(report.documents as u64, "file");
+    let told = match (report.written, report.removed) {
+        (0, 0) => format!("{files} of {articles}, none changed"),
+        (written, 0) => format!("{files} of {articles}, {} written", output::grouped(written as u64)),
+        (written, removed) => {
+            let (written, removed) = (output::grouped(written as u64), output::grouped(removed as u64));
+            format!("{files} of {articles}, {written} written, {removed} removed")
+        }
+    };
+    output::line(common, "feeds", format!("{told} → {}/index.html", context.shown(&context.settings.feeds)));
+}
+
 /// The templates of the feeds' pages: the newsroom's own where there is one, otherwise the embedded.
-fn feed_templates(common: &Common, context: &Context) -> Result<page::Templates, Failure> {
+pub(crate) fn feed_templates(common: &Common, context: &Context) -> Result<page::Templates, Failure> {
     let own = |(name, embedded): (&'static str, &'static str)| -> Result<(String, String), Failure> {
         let path = context.settings.templates.join(name);
         match std::fs::read_to_string(&path) {

@@ -3,9 +3,10 @@
 use chrono::Utc;
 
 use super::context::{Context, Store};
-use super::material::{Articles, Material};
+use super::material::{self, Articles, Material};
 use super::{Common, Done, failures, output, send, subscribers};
 use crate::digest::{Approval, Digest, Editions};
+use crate::incremental::Need;
 use crate::press::seal;
 
 /// Arguments of `pressrun run`.
@@ -22,8 +23,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let context = Context::load(common)?;
     let _alone = context.press_lock()?;
-    let material = Material::read(common, &context, &arguments.articles)?;
-    material.build_feeds(common, &context)?;
+    let built = material::build(common, &context, &arguments.articles, Need::Newsroom, false)?;
+    // What the feeds needed is what the digests need.
+    let Some(material) = built.material else { return Ok(()) };
     let store = context.store()?;
     subscribers::sync(common, &context, &store)?;
     for digest in &context.settings.digests {

@@ -32,8 +32,6 @@ use values::is_domain;
 const MAX_ITEMS: usize = 10_000;
 /// Relays refuse more, and it would not be faster.
 const MAX_CONNECTIONS: u16 = 256;
-/// Folders below `feeds/` that are no sections.
-const RESERVED_SLUGS: [&str; 6] = ["author", "tag", "year", "summary", "archive", "feeds"];
 
 pub(super) fn settings(
     written: ConfigFile,
@@ -55,6 +53,7 @@ pub(super) fn settings(
     let subscribers = written.subscribers.and_then(|list| check.subscribers(list, root));
     let articles_name = written.articles.unwrap_or_else(|| "articles".into());
     let transport = check.transport(written.transport, written.smtp.unwrap_or_default(), root, overrides);
+    let ledger = root.join(written.ledger.as_deref().unwrap_or("var/ledger.sqlite"));
     Settings {
         root: root.to_owned(),
         time_zone,
@@ -66,7 +65,8 @@ pub(super) fn settings(
         digests,
         subscribers,
         templates: root.join(written.templates.as_deref().unwrap_or("templates")),
-        ledger: LedgerAddress::Sqlite(root.join(written.ledger.as_deref().unwrap_or("var/ledger.sqlite"))),
+        cache: ledger.with_file_name("build.cache"),
+        ledger: LedgerAddress::Sqlite(ledger),
         transport,
         dkim,
         press: check.press(written.press.unwrap_or_default()),
@@ -142,7 +142,7 @@ impl Check<'_, '_> {
         for (i, section) in written.into_iter().enumerate() {
             let path = format!("sections.{i}");
             let slug = self.slug(&path, section.slug, "the section's name in addresses and of its folder");
-            if RESERVED_SLUGS.contains(&slug.as_str()) {
+            if feed::archive::RESERVED.contains(&slug.as_str()) {
                 let what = format!("`{slug}` cannot be a section: the feeds' folder of that name is for other feeds");
                 self.wrong(&format!("{path}.slug"), &what, "choose another slug");
             }

@@ -130,27 +130,3 @@ fn targets_of_publishing_are_read_and_slips_are_told() {
         assert!(problems.iter().any(|problem| problem.what.contains(says)), "{text}: {problems:?}");
     }
 }
-
-#[test]
-fn keys_sign_for_the_newsroom_s_authority_or_the_domain_that_is_named() {
-    assert!(settings("", &Overrides::default()).dkim.is_empty());
-    let keys = "  keys: [{selector: a, file: keys/a.pem}, {selector: b, file: /etc/b.pem}]\n";
-    let settings = |domain: &str| settings(&format!("dkim:\n{domain}{keys}"), &Overrides::default()).dkim;
-    let dkim = settings("");
-    assert_eq!(dkim[0].name.to_string(), "a._domainkey.paper.example");
-    assert_eq!(
-        (dkim[0].file.as_path(), dkim[1].file.as_path()),
-        (Path::new("/newsroom/keys/a.pem"), Path::new("/etc/b.pem"))
-    );
-    assert_eq!(settings("  domain: mail.paper.example\n")[1].name.to_string(), "b._domainkey.mail.paper.example");
-}
-
-#[test]
-fn a_login_is_by_password_unless_it_is_a_token() {
-    let overrides = Overrides { smtp_password: Some(SecretString::from("secret".to_owned())), ..Overrides::default() };
-    for (smtp, token) in [("", false), ("smtp: {login: password}\n", false), ("smtp: {login: token}\n", true)] {
-        let settings = settings(&format!("transport: smtps://news@a.example\n{smtp}"), &overrides);
-        let TransportSettings::Smtp(options) = settings.transport else { panic!() };
-        assert_eq!(options.login.unwrap().token, token, "{smtp}");
-    }
-}

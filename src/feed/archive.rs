@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use aws_lc_rs::digest;
 use chrono::{DateTime, Datelike, FixedOffset};
+use serde::{Deserialize, Serialize};
 
 use super::slug::{short_hash, slug};
 use super::{By, Content, Extra, Format, Options};
@@ -19,14 +20,14 @@ use crate::newsroom::{Article, Masthead, Newsroom, Withdrawn};
 pub const RESERVED: [&str; 6] = ["archive", "author", "full", "summary", "tag", "year"];
 
 /// Every feed of a newsroom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The whole, then the sections in their order, then the extra families in theirs.
     pub feeds: Vec<Feed>,
 }
 
 /// One feed: its current document and its archive pages, in three formats.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Feed {
     /// What it is a feed of.
     pub of: Of,
@@ -47,7 +48,7 @@ pub struct Feed {
 }
 
 /// What a feed is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Of {
     /// All articles.
     Whole,
@@ -100,11 +101,24 @@ pub fn plan(newsroom: &Newsroom, options: &Options) -> Plan {
     Plan { feeds }
 }
 
+/// Of a feed with so many articles: which of them stand in one document with the one at this place.
+pub fn page_of(count: usize, items: usize, at: usize) -> Range<usize> {
+    let items = items.max(1);
+    let rest = count - pages(count, items) * items;
+    let from = if at < rest { 0 } else { at - (at - rest) % items };
+    from..if at < rest { rest } else { from + items }
+}
+
+/// How many archive pages a feed with so many articles has.
+fn pages(count: usize, items: usize) -> usize {
+    (count / items).saturating_sub(1)
+}
+
 impl Feed {
     /// Its documents, oldest archive page first, the current one last.
     pub fn documents<'a>(&'a self, newsroom: &Newsroom, items: usize) -> Vec<Document<'a>> {
         let (count, items) = (self.articles.len(), items.max(1));
-        let pages = (count / items).saturating_sub(1);
+        let pages = pages(count, items);
         let rest = count - pages * items;
         (1..=pages)
             .map(|page| (Some(page), count - page * items..count - (page - 1) * items))
@@ -448,6 +462,9 @@ mod tests {
                 prop_assert!(archives.iter().all(|d| d.range.len() == items.max(1)));
                 prop_assert!(current.range.len() < 2 * items.max(1));
                 prop_assert!(archives.is_empty() || current.range.len() >= items.max(1));
+                for (document, at) in documents.iter().flat_map(|d| d.range.clone().map(move |at| (d, at))) {
+                    prop_assert_eq!(page_of(feed.articles.len(), items, at), document.range.clone());
+                }
                 let carried: Vec<usize> = documents.iter().rev().flat_map(|d| d.range.clone()).collect();
                 prop_assert_eq!(carried, (0..feed.articles.len()).collect::<Vec<_>>());
                 // Following the links visits every document.

@@ -18,7 +18,7 @@ pub const SECTION: (&str, &str) = ("feeds/section.html.hbs", include_str!("../..
 pub const STYLE: (&str, &str) = ("feeds/style.css.hbs", include_str!("../../templates/feeds/style.css.hbs"));
 
 /// Headlines on a section's page.
-const HEADLINES: usize = 12;
+pub const HEADLINES: usize = 12;
 
 /// Headlines of each section on the index.
 const HEADLINES_EACH: usize = 3;

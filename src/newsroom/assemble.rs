@@ -72,10 +72,7 @@ pub fn assemble(
             }
             _ => {
                 // What a link leads to is part of the body.
-                for address in links.iter().filter_map(|link| addresses.get(link)) {
-                    article.fingerprint =
-                        fingerprint([&article.fingerprint.to_le_bytes(), address.as_str().as_bytes()]);
-                }
+                article.fingerprint = with_links(article.fingerprint, &links, &addresses);
                 articles.push(Arc::new(article));
             }
         }
@@ -89,6 +86,12 @@ pub fn assemble(
         next: next.map(|moment| moment.to_utc()),
         addresses,
     }
+}
+
+/// An article's fingerprint together with the addresses that its links to files lead to.
+pub fn with_links(own: u64, links: &[String], addresses: &HashMap<String, url::Url>) -> u64 {
+    let known = links.iter().filter_map(|link| addresses.get(link));
+    known.fold(own, |print, address| fingerprint([&print.to_le_bytes(), address.as_str().as_bytes()]))
 }
 
 fn give_ids(masthead: &Masthead, manuscripts: &mut [Keyed], register: &Register, held: &[String]) -> Register {

@@ -67,6 +67,35 @@ pub struct Candidate<'a> {
     pub title: &'a str,
 }
 
+impl Entry {
+    /// What the register remembers of an article with this id.
+    pub fn new(id: String, candidate: &Candidate<'_>) -> Entry {
+        Entry {
+            id,
+            path: candidate.path.to_owned(),
+            section: candidate.section.to_owned(),
+            slug: candidate.slug.to_owned(),
+            date: day(candidate.published),
+            body: candidate.body,
+            title: candidate.title.to_owned(),
+        }
+    }
+
+    /// Its line in the register's file, with the line end.
+    pub fn write(&self, text: &mut String) {
+        for field in [&self.id, &self.path, &self.section, &self.slug, &self.date] {
+            push_field(text, field);
+            text.push(',');
+        }
+        if let Some(body) = self.body {
+            let _ = write!(text, "{body:016x}");
+        }
+        text.push(',');
+        push_field(text, &self.title);
+        text.push('\n');
+    }
+}
+
 impl Register {
     /// Reads a register as [`Register::to_csv`] writes it.
     ///
@@ -137,16 +166,7 @@ impl Register {
         let mut text = COLUMNS.join(",");
         text.push('\n');
         for entry in &self.entries {
-            for field in [&entry.id, &entry.path, &entry.section, &entry.slug, &entry.date] {
-                push_field(&mut text, field);
-                text.push(',');
-            }
-            if let Some(body) = entry.body {
-                let _ = write!(text, "{body:016x}");
-            }
-            text.push(',');
-            push_field(&mut text, &entry.title);
-            text.push('\n');
+            entry.write(&mut text);
         }
         text
     }
@@ -229,15 +249,7 @@ pub fn assign(
             None => mint(candidate, authority, &mut taken),
         };
         ids.push(ArticleId(id.clone()));
-        now.push(Entry {
-            id,
-            path: candidate.path.to_owned(),
-            section: candidate.section.to_owned(),
-            slug: candidate.slug.to_owned(),
-            date: day(candidate.published),
-            body: candidate.body,
-            title: candidate.title.to_owned(),
-        });
+        now.push(Entry::new(id, candidate));
     }
     now.sort_by(|a, b| a.id.cmp(&b.id));
     (ids, Register { entries: now })

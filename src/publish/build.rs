@@ -5,18 +5,21 @@
 //! pages come before the current document that points to them. So what is in memory are two chunks and one open document
 //! of each feed, whatever the size of the archive.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 pub use super::directory::BuildError;
 use super::directory::Folder;
-use crate::feed::archive::{self, Document, Feed};
-use crate::feed::page::Templates;
+use crate::feed::archive::{self, Document, Feed, Plan};
+use crate::feed::page::{HEADLINES, Templates};
 use crate::feed::{self, Content, Format, Fragments, Options, opml};
+use crate::newsroom::fingerprint::fingerprint;
 use crate::newsroom::{Article, Bodies, Body, Newsroom, Problem};
+use crate::stamp::Stamp;
 
 /// Articles that are rendered at once.
 const CHUNK: usize = 64;
@@ -42,6 +45,53 @@ pub struct BuildReport {
     pub problems: Vec<Problem>,
 }
 
+/// What is to be built.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// What the feeds tell. A build of few documents looks only at their articles and at those of [`headlines`].
+    pub newsroom: &'a Newsroom,
+    /// Of this newsroom.
+    pub plan: &'a Plan,
+    /// Where the texts come from.
+    pub bodies: &'a dyn Bodies,
+    /// As the configuration says.
+    pub options: &'a Options,
+    /// Of the pages.
+    pub templates: &'a Templates,
+}
+
+/// What is known of the documents of an earlier build, by path.
+pub type Known = BTreeMap<String, Printed>;
+
+/// A document as it was built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Printed {
+    /// A hash of all that the document was made from, except for the options and the masthead; 0 where it must be made
+    /// again whatever happens, because there was a problem that has to be told again.
+    pub key: u64,
+    /// Its file.
+    pub stamp: Stamp,
+}
+
+/// What a build did, and what is known of documents now.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// For people.
+    pub report: BuildReport,
+    /// Every document of the [`Scope`].
+    pub printed: Known,
+}
+
+/// Which documents may have to be built.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// All of them: each is looked at.
+    All,
+    /// Those that carry an article at one of these places of [`Newsroom::articles`]. All others are known and as they were
+    /// (see [`untouched`]).
+    Around(&'a BTreeSet<u32>),
+}
+
 /// Builds every feed, page and list of a newsroom into a folder. If another build has the folder, calls `on_wait` and waits.
 ///
 /// The same newsroom gives the same bytes. The folder's other files are left alone.
@@ -56,29 +106,60 @@ pub fn build(
     folder: &Path,
     on_wait: impl FnOnce(),
 ) -> Result<BuildReport, BuildError> {
-    // Templates first: a fault in one must not leave half of the folder new.
     let plan = archive::plan(newsroom, options);
+    let folder = Folder::open(folder, on_wait)?;
+    let there = folder.files()?;
+    let order = Order { newsroom, plan: &plan, bodies, options, templates };
+    rebuild(order, &folder, &there, &Known::new(), Scope::All).map(|rebuilt| rebuilt.report)
+}
+
+/// As [`build`], but documents that are `known`, are still as they were, and would be made from the same things again are
+/// neither rendered nor written. `there` are the folder's files.
+///
+/// # Errors
+/// As [`build`]. What is known of documents that were written all the same is then wrong, and their stamps tell.
+pub fn rebuild(
+    order: Order<'_>,
+    folder: &Folder,
+    there: &BTreeMap<String, Stamp>,
+    known: &Known,
+    scope: Scope<'_>,
+) -> Result<Rebuilt, BuildError> {
+    // Templates first: a fault in one must not leave half of the folder new.
     let template = |problem| BuildError::Template(Box::new(problem));
     let mut pages = vec![
-        ("index.html".to_owned(), templates.index(newsroom, &plan).map_err(template)?),
-        (opml::FILE.to_owned(), opml::write(newsroom, &plan)),
+        ("index.html".to_owned(), order.templates.index(order.newsroom, order.plan).map_err(template)?),
+        (opml::FILE.to_owned(), opml::write(order.newsroom, order.plan)),
     ];
-    for feed in plan.feeds.iter().filter(|feed| matches!(feed.of, archive::Of::Section(_))) {
+    for feed in order.plan.feeds.iter().filter(|feed| matches!(feed.of, archive::Of::Section(_))) {
         if let Some(path) = feed.page_path() {
-            pages.push((path, templates.section(newsroom, feed).map_err(template)?));
+            pages.push((path, order.templates.section(order.newsroom, feed).map_err(template)?));
         }
     }
-    let press = Press { newsroom, bodies, options, folder: Folder::open(folder, on_wait)?, done: Mutex::default() };
-    for feeds in rounds(&plan.feeds, options.items) {
-        press.round(feeds)?;
-    }
-    pages.into_par_iter().try_for_each(|(path, text)| press.put(path, text.as_bytes()))?;
+    let sheets = sheets(&order, there, known, scope);
+    let (stale, fresh): (Vec<Sheet>, Vec<Sheet>) = sheets.into_iter().partition(|sheet| sheet.stale);
+    let mut printed: Known = fresh
+        .into_iter()
+        .flat_map(|sheet| sheet.paths)
+        .filter_map(|path| known.get_key_value(&path))
+        .map(|(path, printed)| (path.clone(), *printed))
+        .collect();
+    let press = Press { order, folder, done: Mutex::default() };
+    let built = rounds(&stale, order.options.items)
+        .into_iter()
+        .try_for_each(|sheets| press.round(sheets))
+        .and_then(|()| pages.par_iter().try_for_each(|(path, text)| press.put_page(path, text)));
     let done = press.done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let removed = press.folder.sweep(&done.paths)?;
+    built?;
+    printed.extend(done.printed);
+    let untouched = known.keys().filter(|_| matches!(scope, Scope::Around(_)));
+    let pages = pages.iter().map(|(path, _)| path);
+    let kept = printed.keys().chain(untouched).chain(pages).map(String::as_str).collect::<BTreeSet<_>>();
+    let removed = folder.sweep(there.keys(), &kept)?;
     let mut report = BuildReport {
-        documents: done.paths.len(),
+        documents: kept.len(),
         written: done.written.len(),
-        unchanged: done.paths.len() - done.written.len(),
+        unchanged: kept.len() - done.written.len(),
         removed: removed.len(),
         changed: done.written.into_iter().chain(removed).collect(),
         problems: done.problems,
@@ -87,20 +168,108 @@ pub fn build(
     report.problems.sort_by(|a, b| (&a.place.file, a.place.line).cmp(&(&b.place.file, b.place.line)));
     // An article of several rounds was read several times.
     report.problems.dedup();
-    Ok(report)
+    Ok(Rebuilt { report, printed })
+}
+
+/// Whether the folder holds every document that is known, as it was, and nothing has to be made again in any case.
+pub fn untouched(there: &BTreeMap<String, Stamp>, known: &Known) -> bool {
+    let mut there = there.iter();
+    // Both are in order.
+    known.iter().all(|(path, printed)| {
+        printed.key != 0
+            && there.find(|(other, _)| *other >= path).is_some_and(|(p, s)| p == path && *s == printed.stamp)
+    })
+}
+
+/// The places of all articles that pages name, whatever else is built, and of the oldest, where the newsroom begins.
+pub fn headlines(plan: &Plan) -> impl Iterator<Item = u32> {
+    let named = plan.feeds.iter().flat_map(|feed| feed.articles.iter().copied().take(HEADLINES));
+    named.chain(plan.feeds.iter().flat_map(|feed| feed.articles.last().copied()))
+}
+
+/// The places of all articles that stand in one document of a feed with one of `places`.
+pub fn neighbours(plan: &Plan, places: &BTreeSet<u32>, items: usize) -> BTreeSet<u32> {
+    let around = |feed: &Feed| {
+        let ranges: BTreeSet<(usize, usize)> = places
+            .iter()
+            .filter_map(|place| feed.articles.binary_search(place).ok())
+            .map(|at| archive::page_of(feed.articles.len(), items, at))
+            .map(|range| (range.start, range.end))
+            .collect();
+        ranges.into_iter().flat_map(|(from, to)| feed.articles[from..to].to_vec()).collect::<Vec<u32>>()
+    };
+    plan.feeds.iter().flat_map(around).collect()
+}
+
+/// A document of the plan.
+struct Sheet<'a> {
+    feed: usize,
+    document: Document<'a>,
+    /// In the order of [`Format::ALL`].
+    paths: [String; 3],
+    key: u64,
+    stale: bool,
+}
+
+/// Every document in question, and whether it has to be made.
+fn sheets<'a>(order: &Order<'a>, there: &BTreeMap<String, Stamp>, known: &Known, scope: Scope<'_>) -> Vec<Sheet<'a>> {
+    let keys: Vec<u64> = match scope {
+        Scope::All => order.newsroom.articles.par_iter().map(|article| key_of(article)).collect(),
+        Scope::Around(_) => Vec::new(),
+    };
+    let key = |at: u32| keys.get(at as usize).copied().unwrap_or_else(|| key_of(&order.newsroom.articles[at as usize]));
+    let of_feed = |(at, feed): (usize, &'a Feed)| {
+        let mut documents = feed.documents(order.newsroom, order.options.items);
+        if let Scope::Around(places) = scope {
+            documents.retain(|document| {
+                let carried = &feed.articles[document.range.clone()];
+                places.iter().any(|place| carried.binary_search(place).is_ok())
+            });
+        }
+        let sheet = |document: Document<'a>| {
+            let key = document_key(order.newsroom, &document, &key);
+            let paths = Format::ALL.map(|format| document.path(format));
+            let fresh = |path: &String| {
+                known.get(path).is_some_and(|known| known.key == key && there.get(path) == Some(&known.stamp))
+            };
+            let stale = !paths.iter().all(fresh);
+            Sheet { feed: at, document, paths, key, stale }
+        };
+        documents.into_iter().map(sheet).collect::<Vec<_>>()
+    };
+    order.plan.feeds.par_iter().enumerate().flat_map_iter(of_feed).collect()
+}
+
+/// A hash of all that an article's part of a document is made from. Its file's name stands for what the name decides:
+/// section, slug, and how the body is written.
+fn key_of(article: &Article) -> u64 {
+    fingerprint([article.id.0.as_bytes(), article.place.file.as_bytes(), &article.fingerprint.to_le_bytes()])
+}
+
+/// A hash of all that a document is made from; never 0.
+fn document_key(newsroom: &Newsroom, document: &Document<'_>, key: impl Fn(u32) -> u64) -> u64 {
+    let mut bytes: Vec<u8> = Vec::with_capacity(8 * document.range.len());
+    for at in &document.feed.articles[document.range.clone()] {
+        bytes.extend(key(*at).to_le_bytes());
+    }
+    // What stands around the articles.
+    let gone = document.withdrawn(newsroom);
+    let first = newsroom.articles.last().filter(|_| document.range.is_empty()).map(|article| article.published);
+    let successor = document.page.map(|page| page < document.pages);
+    let pages = document.page.unwrap_or(document.pages);
+    let frame = format!("{:?} {:?} {successor:?} {pages} {gone:?} {first:?}", document.feed.content, document.feed.of);
+    fingerprint([&bytes, frame.as_bytes(), document.feed.title.as_bytes(), document.feed.description.as_bytes()]).max(1)
 }
 
 struct Press<'a> {
-    newsroom: &'a Newsroom,
-    bodies: &'a dyn Bodies,
-    options: &'a Options,
-    folder: Folder,
+    order: Order<'a>,
+    folder: &'a Folder,
     done: Mutex<Done>,
 }
 
 #[derive(Default)]
 struct Done {
-    paths: BTreeSet<String>,
+    printed: Known,
     written: Vec<String>,
     problems: Vec<Problem>,
 }
@@ -110,25 +279,29 @@ struct Rendered {
     at: u32,
     full: Option<Arc<Fragments>>,
     summary: Option<Arc<Fragments>>,
+    /// Whether there was no problem with it.
+    sound: bool,
 }
 
 /// A feed that is being written.
 struct Pen<'a> {
     feed: &'a Feed,
-    documents: std::vec::IntoIter<Document<'a>>,
-    open: Option<Document<'a>>,
+    /// Those still to be made, oldest first.
+    sheets: std::slice::Iter<'a, Sheet<'a>>,
+    open: Option<&'a Sheet<'a>>,
     /// How many articles the open document still waits for.
     wanted: usize,
     /// The open document's, oldest first.
     fragments: Vec<Arc<Fragments>>,
-    /// How many of the feed's articles are still to come.
-    left: usize,
+    /// Whether all of them are as they should be.
+    sound: bool,
 }
 
 impl Press<'_> {
-    fn round(&self, feeds: &[Feed]) -> Result<(), BuildError> {
-        let needs = self.needs(feeds);
-        let mut pens: Vec<Pen> = feeds.iter().map(|feed| Pen::new(feed, self)).collect();
+    /// Makes documents; those of one feed stand together, oldest first.
+    fn round(&self, sheets: &[Sheet<'_>]) -> Result<(), BuildError> {
+        let needs = self.needs(sheets);
+        let mut pens: Vec<Pen> = sheets.chunk_by(|a, b| a.feed == b.feed).map(Pen::new).collect();
         let mut chunks = needs.chunks(CHUNK);
         let mut rendered = chunks.next().map(|chunk| self.rendered(chunk)).unwrap_or_default();
         loop {
@@ -146,10 +319,10 @@ impl Press<'_> {
     }
 
     /// Which articles a round needs, oldest first, and in which forms.
-    fn needs(&self, feeds: &[Feed]) -> Vec<(u32, bool, bool)> {
-        let mut forms = vec![(false, false); self.newsroom.articles.len()];
-        for feed in feeds {
-            for at in &feed.articles {
+    fn needs(&self, sheets: &[Sheet<'_>]) -> Vec<(u32, bool, bool)> {
+        let mut forms = vec![(false, false); self.order.newsroom.articles.len()];
+        for Document { feed, range, .. } in sheets.iter().map(|sheet| &sheet.document) {
+            for at in &feed.articles[range.clone()] {
                 let (full, summary) = &mut forms[*at as usize];
                 match feed.content {
                     Content::Full => *full = true,
@@ -168,24 +341,27 @@ impl Press<'_> {
         needs
             .par_iter()
             .map(|&(at, full, summary)| {
-                let article = &self.newsroom.articles[at as usize];
+                let article = &self.order.newsroom.articles[at as usize];
                 // A summary that the article does not give is made from its body.
-                let body = (full || article.summary.trim().is_empty()).then(|| self.bodies.body(article)).transpose();
+                let body =
+                    (full || article.summary.trim().is_empty()).then(|| self.order.bodies.body(article)).transpose();
                 let body = match body {
                     Ok(body) => body,
                     Err(problem) => {
                         self.problem(problem);
-                        return Rendered { at, full: None, summary: None };
+                        return Rendered { at, full: None, summary: None, sound: false };
                     }
                 };
-                if let Some(body) = body.as_ref().filter(|body| full && body.html.len() > feed::item::LONGEST) {
+                let long = body.as_ref().filter(|body| full && body.html.len() > feed::item::LONGEST);
+                if let Some(body) = long {
                     self.problem(too_long(article, body));
                 }
-                let form = |content| Arc::new(feed::render(self.newsroom, article, body.as_ref(), content));
+                let form = |content| Arc::new(feed::render(self.order.newsroom, article, body.as_ref(), content));
                 Rendered {
                     at,
                     full: full.then(|| form(Content::Full)),
                     summary: summary.then(|| form(Content::Summary)),
+                    sound: long.is_none(),
                 }
             })
             .collect()
@@ -195,44 +371,51 @@ impl Press<'_> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).problems.push(problem);
     }
 
-    fn put(&self, path: String, bytes: &[u8]) -> Result<(), BuildError> {
-        let written = self.folder.put(&path, bytes)?;
+    fn put(&self, path: &str, bytes: &[u8], key: u64) -> Result<(), BuildError> {
+        let put = self.folder.put(path, bytes)?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        if written {
-            done.written.push(path.clone());
-        }
-        done.paths.insert(path);
+        done.printed.insert(path.to_owned(), Printed { key, stamp: put.stamp });
+        done.written.extend(put.written.then(|| path.to_owned()));
+        Ok(())
+    }
+
+    fn put_page(&self, path: &str, text: &str) -> Result<(), BuildError> {
+        let put = self.folder.put(path, text.as_bytes())?;
+        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.written.extend(put.written.then(|| path.to_owned()));
         Ok(())
     }
 }
 
 impl<'a> Pen<'a> {
-    fn new(feed: &'a Feed, press: &Press) -> Self {
-        let documents = feed.documents(press.newsroom, press.options.items).into_iter();
-        let mut pen = Pen { feed, documents, open: None, wanted: 0, fragments: Vec::new(), left: feed.articles.len() };
+    /// For documents of one feed, of which there is at least one.
+    fn new(sheets: &'a [Sheet<'a>]) -> Self {
+        let feed = sheets[0].document.feed;
+        let mut pen = Pen { feed, sheets: sheets.iter(), open: None, wanted: 0, fragments: Vec::new(), sound: true };
         pen.turn();
         pen
     }
 
     /// Opens the next document.
     fn turn(&mut self) {
-        self.open = self.documents.next();
-        self.wanted = self.open.as_ref().map_or(0, |document| document.range.len());
+        self.open = self.sheets.next();
+        self.wanted = self.open.map_or(0, |sheet| sheet.document.range.len());
+        self.sound = true;
     }
 
     /// Takes what is this feed's out of a chunk (oldest first), and writes the documents that it completes.
     fn take(&mut self, chunk: &[Rendered], press: &Press) -> Result<(), BuildError> {
         let last = chunk.last().map_or(0, |rendered| rendered.at);
-        loop {
-            while self.wanted == 0 && self.open.is_some() {
-                self.write(press)?;
+        while let Some(sheet) = self.open {
+            if self.wanted == 0 {
+                self.write(sheet, press)?;
                 self.turn();
+                continue;
             }
-            let Some(at) = self.left.checked_sub(1).map(|place| self.feed.articles[place]).filter(|at| *at >= last)
-            else {
-                return Ok(());
-            };
-            self.left -= 1;
+            let at = self.feed.articles[sheet.document.range.start + self.wanted - 1];
+            if at < last || chunk.is_empty() {
+                break;
+            }
             self.wanted -= 1;
             // The places in a chunk fall.
             if let Ok(found) = chunk.binary_search_by(|rendered| at.cmp(&rendered.at)) {
@@ -241,16 +424,19 @@ impl<'a> Pen<'a> {
                     Content::Summary => &chunk[found].summary,
                 };
                 self.fragments.extend(form.clone());
+                self.sound &= chunk[found].sound;
             }
         }
+        Ok(())
     }
 
-    fn write(&mut self, press: &Press) -> Result<(), BuildError> {
+    fn write(&mut self, sheet: &Sheet, press: &Press) -> Result<(), BuildError> {
         let fragments = std::mem::take(&mut self.fragments);
-        let Some(document) = &self.open else { return Ok(()) };
-        Format::ALL.into_par_iter().try_for_each(|format| {
-            let frame = feed::frame(press.newsroom, press.options, document, format);
-            press.put(document.path(format), assembled(&frame, &fragments, format).as_bytes())
+        let key = if self.sound { sheet.key } else { 0 };
+        let Order { newsroom, options, .. } = press.order;
+        Format::ALL.into_par_iter().zip(&sheet.paths).try_for_each(|(format, path)| {
+            let frame = feed::frame(newsroom, options, &sheet.document, format);
+            press.put(path, assembled(&frame, &fragments, format).as_bytes(), key)
         })
     }
 }
@@ -277,18 +463,22 @@ fn assembled(frame: &feed::Frame, fragments: &[Arc<Fragments>], format: Format) 
     text
 }
 
-/// Parts the feeds so that the open documents of each part hold no more than [`OPEN_ARTICLES`].
-fn rounds(feeds: &[Feed], items: usize) -> Vec<&[Feed]> {
+/// Parts documents so that those of each part that are open at one time hold no more than [`OPEN_ARTICLES`]. Those of one
+/// feed stay together.
+fn rounds<'s, 'a>(sheets: &'s [Sheet<'a>], items: usize) -> Vec<&'s [Sheet<'a>]> {
     let mut rounds = Vec::new();
-    let (mut from, mut open) = (0, 0);
-    for (at, feed) in feeds.iter().enumerate() {
-        let weight = feed.articles.len().min(2 * items.max(1));
+    let (mut from, mut at, mut open) = (0, 0, 0);
+    for of_feed in sheets.chunk_by(|a, b| a.feed == b.feed) {
+        let weight = of_feed[0].document.feed.articles.len().min(2 * items.max(1));
         if at > from && open + weight > OPEN_ARTICLES {
-            rounds.push(&feeds[from..at]);
+            rounds.push(&sheets[from..at]);
             (from, open) = (at, 0);
         }
         open += weight;
+        at += of_feed.len();
     }
-    rounds.push(&feeds[from..]);
+    if at > from {
+        rounds.push(&sheets[from..]);
+    }
     rounds
 }

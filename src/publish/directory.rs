@@ -5,15 +5,21 @@
 //! document that was not there before is not waited for, since after a power failure the next build finds it wrong and
 //! writes it again. Nothing is touched that has not changed: time stamps stay, and web servers go on answering 304.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::feed::{Format, GENERATOR, opml};
+use crate::stamp::Stamp;
 
 /// What the names of unfinished files begin with.
 const UNFINISHED: &str = ".pressrun-";
+
+/// Entries of a folder that one thread takes at a time.
+const SHARE: usize = 64;
 
 /// How much of a file is looked at to see who made it, in bytes.
 const HEAD: u64 = 64 * 1024;
@@ -52,6 +58,15 @@ impl BuildError {
     }
 }
 
+/// What became of a file that was to hold certain bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Put {
+    /// Whether it did not hold them already.
+    pub written: bool,
+    /// Its stamp, now that it does.
+    pub stamp: Stamp,
+}
+
 /// A folder of feeds that nobody else builds at the same time.
 #[derive(Debug)]
 pub struct Folder {
@@ -79,18 +94,27 @@ impl Folder {
         Ok(Folder { root: root.to_owned(), _lock: lock })
     }
 
-    /// Makes a file hold these bytes; `false` if it did already. `path` is relative, its parts parted by `/`.
+    /// Every file below, with its stamp, by path. Hidden folders (version control) are nobody's feeds; links and the like
+    /// are not listed.
+    ///
+    /// # Errors
+    /// [`BuildError::Unwritable`].
+    pub fn files(&self) -> Result<BTreeMap<String, Stamp>, BuildError> {
+        Ok(files_below(&self.root, "")?.into_iter().collect())
+    }
+
+    /// Makes a file hold these bytes, if it did not already. `path` is relative, its parts parted by `/`.
     ///
     /// # Errors
     /// Any [`BuildError`] but that of templates; the file is then as it was.
-    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<bool, BuildError> {
+    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<Put, BuildError> {
         let place = self.place(path)?;
         let old = fs::symlink_metadata(&place).ok().filter(fs::Metadata::is_file);
         if let Some(old) = &old
             && old.len() == bytes.len() as u64
             && fs::read(&place).is_ok_and(|there| there == bytes)
         {
-            return Ok(false);
+            return Ok(Put { written: false, stamp: Stamp::of(old) });
         }
         let folder = place.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(BuildError::at(folder))?;
@@ -104,20 +128,35 @@ impl Folder {
             unfinished.as_file().set_permissions(old.permissions()).map_err(BuildError::at(&place))?;
             unfinished.as_file().sync_data().map_err(BuildError::at(&place))?;
         }
-        unfinished.persist(&place).map_err(|error| BuildError::at(&place)(error.error))?;
-        Ok(true)
+        let file = unfinished.persist(&place).map_err(|error| BuildError::at(&place)(error.error))?;
+        let metadata = file.metadata().map_err(BuildError::at(&place))?;
+        Ok(Put { written: true, stamp: Stamp::of(&metadata) })
     }
 
     /// Removes feeds, feed pages and lists that this program made and that are not in `kept` (paths as for
     /// [`Self::put`]), unfinished files of builds that were killed, and folders that are empty then. Whatever has another
-    /// name, or another maker, stays. Answers what it removed.
+    /// name, or another maker, stays. `there` are the folder's files. Answers what it removed, in order.
     ///
     /// # Errors
     /// [`BuildError::Unwritable`].
-    pub fn sweep(&self, kept: &BTreeSet<String>) -> Result<Vec<String>, BuildError> {
+    pub fn sweep<'a>(
+        &self,
+        there: impl IntoIterator<Item = &'a String>,
+        kept: &BTreeSet<&str>,
+    ) -> Result<Vec<String>, BuildError> {
         let mut removed = Vec::new();
-        sweep_folder(&self.root, "", kept, &mut removed)?;
-        removed.sort();
+        for path in there {
+            let place = self.root.join(path);
+            let name = path.rsplit('/').next().unwrap_or_default();
+            if !kept.contains(path.as_str()) && (name.starts_with(UNFINISHED) || is_feed_name(path) && is_ours(&place))
+            {
+                fs::remove_file(&place).map_err(BuildError::at(&place))?;
+                // Fails where something is left, and that is right.
+                let above = Path::new(path).ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty());
+                let _ = above.map(|folder| fs::remove_dir(self.root.join(folder))).take_while(Result::is_ok).count();
+                removed.push(path.clone());
+            }
+        }
         Ok(removed)
     }
 
@@ -131,37 +170,22 @@ impl Folder {
     }
 }
 
-fn sweep_folder(
-    folder: &Path,
-    prefix: &str,
-    kept: &BTreeSet<String>,
-    removed: &mut Vec<String>,
-) -> Result<(), BuildError> {
-    for entry in fs::read_dir(folder).map_err(BuildError::at(folder))? {
-        let entry = entry.map_err(BuildError::at(folder))?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(BuildError::at(&entry.path()))?);
+fn files_below(folder: &Path, prefix: &str) -> Result<Vec<(String, Stamp)>, BuildError> {
+    let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let found = entries.map_err(BuildError::at(folder))?.into_par_iter().with_min_len(SHARE).map(|entry| {
         let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let relative = format!("{prefix}{name}");
-        if kind.is_dir() {
-            // Hidden folders (version control) are nobody's feeds.
-            if !name.starts_with('.') {
-                let before = removed.len();
-                sweep_folder(&path, &format!("{relative}/"), kept, removed)?;
-                if removed.len() > before {
-                    // Fails where something is left, and that is right.
-                    let _ = fs::remove_dir(&path);
-                }
+        let kind = entry.file_type().map_err(BuildError::at(&entry.path()))?;
+        Ok(match name.to_str().map(|name| format!("{prefix}{name}")) {
+            Some(path) if kind.is_dir() && !name.as_encoded_bytes().starts_with(b".") => {
+                files_below(&entry.path(), &format!("{path}/"))?
             }
-        } else if kind.is_file()
-            && !kept.contains(&relative)
-            && (name.starts_with(UNFINISHED) || is_feed_name(&relative) && is_ours(&path))
-        {
-            fs::remove_file(&path).map_err(BuildError::at(&path))?;
-            removed.push(relative);
-        }
-    }
-    Ok(())
+            Some(path) if kind.is_file() => {
+                vec![(path, Stamp::of(&entry.metadata().map_err(BuildError::at(&entry.path()))?))]
+            }
+            _ => Vec::new(),
+        })
+    });
+    Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// What is locked: the folder itself, which leaves nothing behind.

@@ -4,11 +4,13 @@
 //! time, [`read_one`] makes a manuscript of one of them, and [`finish`] puts all manuscripts in their
 //! places.
 
+// Which files there are.
+mod walk;
+
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::collections::HashMap;
+use std::path::PathBuf;
 use url::Url;
 
 use super::register::{self, Ids};
@@ -17,33 +19,21 @@ use crate::error::{Failure, Kind};
 use crate::newsroom::assemble::{Keyed, assemble};
 use crate::newsroom::body::{self, Format};
 use crate::newsroom::front_matter;
-use crate::newsroom::link::{self, BODY_ENDINGS};
+use crate::newsroom::link;
 use crate::newsroom::manuscript::{Context, File, MAX_BODY_BYTES, Read, from_files};
 use crate::newsroom::{Article, Bodies, Body, Problem};
-
-/// Endings of files that hold metadata only.
-const SIDECAR_ENDINGS: [&str; 2] = ["yaml", "yml"];
-/// Folders in folders; deeper is a loop or a mistake.
-const MAX_DEPTH: usize = 32;
+use crate::stamp::Stamp;
+use walk::Walk;
 
 /// One article's file or files, as listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The body's file (the sidecar's, where there is no body) relative to the folder, with `/`.
     pub path: String,
-    /// The body's file: its size and time.
-    pub body: Option<Stat>,
-    /// The sidecar, relative to the folder, with its size and time.
-    pub sidecar: Option<(String, Stat)>,
-}
-
-/// What tells an unchanged file from a changed one without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stat {
-    /// Bytes.
-    pub size: u64,
-    /// When it was last written.
-    pub modified: SystemTime,
+    /// The body's file: its stamp.
+    pub body: Option<Stamp>,
+    /// The sidecar, relative to the folder, with its stamp.
+    pub sidecar: Option<(String, Stamp)>,
 }
 
 /// The bodies of a folder's articles.
@@ -71,73 +61,27 @@ pub fn read(options: &Options, now: DateTime<Utc>) -> Result<Material<Folder>, F
 /// # Errors
 /// The folder itself cannot be read.
 pub fn walk(options: &Options) -> Result<(Vec<Listed>, Vec<Problem>), Failure> {
-    let mut walk = Walk { root: &options.folder, name: &options.name, files: Vec::new(), problems: Vec::new() };
     let entries = std::fs::read_dir(&options.folder).map_err(|error| {
         Failure::new(Kind::Configuration, format!("the folder of articles, {}, cannot be read", options.name))
             .because(error)
             .hint("Make the folder, or name another with `articles:` in the configuration.")
     })?;
-    let mut above: Vec<PathBuf> = options.folder.canonicalize().into_iter().collect();
-    walk.entries(entries, "", &mut above);
-    let Walk { files, mut problems, .. } = walk;
-
-    let stats: Vec<std::io::Result<Stat>> = files.par_iter().map(|path| stat(&options.folder.join(path))).collect();
-    let mut listed: BTreeMap<String, Listed> = BTreeMap::new();
-    let mut sidecars = Vec::new();
-    let mut by_stem: HashMap<String, String> = HashMap::new();
-    for (path, stat) in files.into_iter().zip(stats) {
-        let stat = match stat {
-            Ok(stat) => stat,
-            Err(error) => {
-                problems.push(unreadable(&options.name, &path, &error));
-                continue;
-            }
-        };
-        let (stem, ending) = split_ending(&path);
-        if SIDECAR_ENDINGS.contains(&ending) {
-            sidecars.push((path, stat));
-            continue;
-        }
-        if let Some(other) = by_stem.insert(stem.to_owned(), path.clone()) {
-            problems.push(
-                Problem::new(format!("{}/{path}", options.name), format!("there is also {}/{other}", options.name))
-                    .help("two bodies of one name are two articles with one address; rename one of them"),
-            );
-            by_stem.insert(stem.to_owned(), other);
-            continue;
-        }
-        listed.insert(path.clone(), Listed { path, body: Some(stat), sidecar: None });
-    }
-    for (path, stat) in sidecars {
-        let stem = split_ending(&path).0;
-        if let Some(article) = by_stem.get(stem).and_then(|body| listed.get_mut(body)) {
-            match &article.sidecar {
-                None => article.sidecar = Some((path, stat)),
-                Some((other, _)) => problems.push(
-                    Problem::new(format!("{}/{path}", options.name), format!("there is also {}/{other}", options.name))
-                        .help("keep one of the two"),
-                ),
-            }
-        } else {
-            let article = Listed { path: path.clone(), body: None, sidecar: Some((path.clone(), stat)) };
-            listed.insert(path, article);
-        }
-    }
-    Ok((listed.into_values().collect(), problems))
+    let found = Walk { root: &options.folder, name: &options.name }.all(entries);
+    Ok((found.listed, found.problems))
 }
 
 /// Reads one article. Depends on the bytes of its files and on `context`, and on nothing else.
 pub fn read_one(options: &Options, context: &Context, listed: &Listed) -> Read {
-    let bytes = |path: &str, stat: Stat| {
-        if stat.size > MAX_BODY_BYTES as u64 + (1 << 20) {
+    let bytes = |path: &str, stamp: Stamp| {
+        if stamp.size > MAX_BODY_BYTES as u64 + (1 << 20) {
             let what = format!("the file has more than {} MB", MAX_BODY_BYTES >> 20);
             return Err(Problem::new(format!("{}/{path}", options.name), what)
                 .help("an article is text; link to large files instead"));
         }
         std::fs::read(options.folder.join(path)).map_err(|error| unreadable(&options.name, path, &error))
     };
-    let body = listed.body.map(|stat| bytes(&listed.path, stat)).transpose();
-    let sidecar = listed.sidecar.as_ref().map(|(path, stat)| bytes(path, *stat)).transpose();
+    let body = listed.body.map(|stamp| bytes(&listed.path, stamp)).transpose();
+    let sidecar = listed.sidecar.as_ref().map(|(path, stamp)| bytes(path, *stamp)).transpose();
     let (body, sidecar) = match (body, sidecar) {
         (Ok(body), Ok(sidecar)) => (body, sidecar),
         (body, sidecar) => {
@@ -197,11 +141,18 @@ pub fn finish(
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     Ok(Material {
         newsroom: assembled.newsroom,
-        bodies: Folder { root: options.folder.clone(), name: options.name.clone(), addresses: assembled.addresses },
+        bodies: Folder::new(options, assembled.addresses),
         problems,
         next: assembled.next,
         ids: Ids::new(loaded, assembled.register),
     })
+}
+
+impl Folder {
+    /// The bodies of a folder whose articles link to files with these addresses.
+    pub fn new(options: &Options, addresses: HashMap<String, Url>) -> Folder {
+        Folder { root: options.folder.clone(), name: options.name.clone(), addresses }
+    }
 }
 
 impl Bodies for Folder {
@@ -222,88 +173,8 @@ impl Bodies for Folder {
     }
 }
 
-struct Walk<'a> {
-    root: &'a Path,
-    name: &'a str,
-    files: Vec<String>,
-    problems: Vec<Problem>,
-}
-
-impl Walk<'_> {
-    fn entries(&mut self, entries: std::fs::ReadDir, below: &str, above: &mut Vec<PathBuf>) {
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    self.problems.push(unreadable(self.name, below, &error));
-                    continue;
-                }
-            };
-            let file_name = entry.file_name();
-            let Some(file_name) = file_name.to_str() else {
-                let shown = file_name.to_string_lossy();
-                self.problems.push(
-                    Problem::new(format!("{}/{below}{shown}", self.name), "the file's name is not UTF-8")
-                        .help("rename the file"),
-                );
-                continue;
-            };
-            if file_name.starts_with('.') {
-                continue;
-            }
-            let path = format!("{below}{file_name}");
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => self.folder(&path, above),
-                Ok(kind) if kind.is_file() => self.file(path),
-                // A link: what it leads to decides.
-                Ok(_) => match std::fs::metadata(self.root.join(&path)) {
-                    Ok(target) if target.is_dir() => self.folder(&path, above),
-                    Ok(target) if target.is_file() => self.file(path),
-                    Err(error) if is_material(&path) => self.problems.push(unreadable(self.name, &path, &error)),
-                    Ok(_) | Err(_) => {}
-                },
-                Err(error) => self.problems.push(unreadable(self.name, &path, &error)),
-            }
-        }
-    }
-
-    fn file(&mut self, path: String) {
-        if is_material(&path) {
-            self.files.push(path);
-        }
-    }
-
-    fn folder(&mut self, path: &str, above: &mut Vec<PathBuf>) {
-        let full = self.root.join(path);
-        let entries = full.canonicalize().and_then(|real| std::fs::read_dir(&full).map(|entries| (real, entries)));
-        match entries {
-            Ok((real, _)) if above.contains(&real) || above.len() >= MAX_DEPTH => self.problems.push(
-                Problem::new(format!("{}/{path}", self.name), "the folder leads back into itself")
-                    .help("remove the link"),
-            ),
-            Ok((real, entries)) => {
-                above.push(real);
-                self.entries(entries, &format!("{path}/"), above);
-                above.pop();
-            }
-            Err(error) => self.problems.push(unreadable(self.name, path, &error)),
-        }
-    }
-}
-
-/// Whether a file is part of an article.
-fn is_material(path: &str) -> bool {
-    let ending = split_ending(path).1;
-    BODY_ENDINGS.contains(&ending) || SIDECAR_ENDINGS.contains(&ending)
-}
-
 fn split_ending(path: &str) -> (&str, &str) {
     path.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).unwrap_or((path, ""))
-}
-
-fn stat(path: &Path) -> std::io::Result<Stat> {
-    let metadata = std::fs::metadata(path)?;
-    Ok(Stat { size: metadata.len(), modified: metadata.modified()? })
 }
 
 fn unreadable(name: &str, path: &str, error: &std::io::Error) -> Problem {

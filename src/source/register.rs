@@ -1,10 +1,11 @@
 //! The register of ids, kept beside the articles and committed with them.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, Kind};
-use crate::newsroom::identity::Register;
+use crate::newsroom::identity::{Entry, Register};
+use crate::stamp::Stamp;
 
 /// The register's file in the folder of articles.
 pub const FILE_NAME: &str = "ids.csv";
@@ -52,6 +53,39 @@ impl Ids {
                 )
         })
     }
+}
+
+/// The stamp of a folder's register; `None` where there is none.
+pub fn stamp(folder: &Path) -> Option<Stamp> {
+    std::fs::metadata(folder.join(FILE_NAME)).ok().map(|metadata| Stamp::of(&metadata))
+}
+
+/// Replaces entries of a folder's register by others of the same ids, without looking at the rest of it. Answers `false`,
+/// and does nothing, where the register does not hold exactly those entries, or the others take more or less room: then
+/// it has to be read and written as a whole.
+///
+/// What changes when a text is edited is the hash of its body, which always has sixteen digits; they are written in their
+/// place. Should the power fail between two of them, the article is still known by its path and title.
+pub fn amend(folder: &Path, changes: &[(Entry, Entry)]) -> std::io::Result<bool> {
+    let mut file = std::fs::File::options().read(true).write(true).open(folder.join(FILE_NAME))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let mut places = Vec::new();
+    for (old, new) in changes {
+        let (mut there, mut then) = ("\n".to_owned(), "\n".to_owned());
+        old.write(&mut there);
+        new.write(&mut then);
+        match memchr::memmem::find(&text, there.as_bytes()) {
+            Some(at) if there.len() == then.len() => places.push((at, then)),
+            _ => return Ok(false),
+        }
+    }
+    for (at, line) in places {
+        file.seek(SeekFrom::Start(at as u64))?;
+        file.write_all(line.as_bytes())?;
+    }
+    file.sync_data()?;
+    Ok(true)
 }
 
 /// A register as read.

@@ -14,6 +14,7 @@ mod errors;
 mod feeds;
 mod feeds_online;
 mod house;
+mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
 mod press;

@@ -1,0 +1,383 @@
+//! A build that remembers is held against one that does not: whole folders, byte for byte.
+
+use chrono::{DateTime, Utc};
+use pressrun::feed::page::Templates;
+use pressrun::feed::{By, Content, Extra, Options};
+use pressrun::incremental::{Built, Need, Setup, prepare};
+use pressrun::newsroom::{Masthead, Section};
+use pressrun::source;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longer than a file's time may lag behind.
+const TICK: Duration = Duration::from_millis(25);
+const SECTIONS: [&str; 3] = ["campus", "culture", "sports"];
+
+fn now(hour: u32) -> DateTime<Utc> {
+    "2026-03-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + chrono::Duration::hours(i64::from(hour))
+}
+
+/// A newsroom on disk, and what stands in its files.
+struct Room {
+    folder: tempfile::TempDir,
+    pieces: Vec<Piece>,
+    made: u32,
+    items: usize,
+    title: String,
+    section_title: String,
+    hour: u32,
+}
+
+#[derive(Clone)]
+struct Piece {
+    path: String,
+    id: Option<String>,
+    title: String,
+    date: String,
+    tags: String,
+    author: String,
+    body: String,
+    more: String,
+    broken: bool,
+}
+
+impl Room {
+    fn new() -> Self {
+        let mut room = Room {
+            folder: tempfile::tempdir().unwrap(),
+            pieces: Vec::new(),
+            made: 0,
+            items: 3,
+            title: "The Paper".into(),
+            section_title: "Campus".into(),
+            hour: 0,
+        };
+        (0..20).for_each(|_| room.add());
+        room
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn add(&mut self) {
+        self.made += 1;
+        let n = self.made;
+        let section = SECTIONS[n as usize % SECTIONS.len()];
+        self.pieces.push(Piece {
+            path: format!("{section}/piece-{n}.md"),
+            id: (n % 3 == 0).then(|| format!("tag:paper.example,2026:{n}")),
+            title: format!("Piece {n}"),
+            date: format!("2026-02-{:02}T{:02}:00:00Z", 1 + n % 28, n % 24),
+            tags: format!("[t{}, all]", n % 4),
+            author: format!("Author {}", n % 3),
+            body: format!("Text of the *{n}th* piece with a [link](https://example.org/{n}).\n"),
+            more: String::new(),
+            broken: false,
+        });
+        self.save(self.pieces.len() - 1);
+    }
+
+    fn save(&self, at: usize) {
+        let Piece { path, id, title, date, tags, author, body, more, broken } = &self.pieces[at];
+        let id = id.as_ref().map(|id| format!("id: \"{id}\"\n")).unwrap_or_default();
+        let broken = if *broken { "nonsense: [\n" } else { "" };
+        let text = format!(
+            "---\n{id}title: {title}\ndate: {date}\ntags: {tags}\nauthors: [{author}]\n{more}{broken}---\n{body}"
+        );
+        write(&self.path("articles").join(path), &text);
+    }
+
+    fn rename(&mut self, at: usize, path: String) {
+        let (from, to) = (self.path("articles").join(&self.pieces[at].path), self.path("articles").join(&path));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::rename(from, to).unwrap();
+        self.pieces[at].path = path;
+    }
+
+    /// Does one thing that newsrooms do, or that happens to them.
+    fn happen(&mut self, what: u8, which: u16) {
+        let n = self.made;
+        self.made += 1;
+        if self.pieces.is_empty() {
+            return self.add();
+        }
+        let at = usize::from(which) % self.pieces.len();
+        let piece = &mut self.pieces[at];
+        match what {
+            0..=3 => piece.body.push_str(&format!("\nAnother paragraph, no. {n}.\n")),
+            4 => piece.title = format!("Retitled {n}"),
+            5 => (piece.title, piece.body) = (format!("New {n}"), format!("All new {n}.\n")),
+            6 => return self.add(),
+            7 => {
+                let gone = self.pieces.remove(at);
+                return fs::remove_file(self.path("articles").join(gone.path)).unwrap();
+            }
+            8 => {
+                let name = piece.path.rsplit('/').next().unwrap().to_owned();
+                return self.rename(at, format!("{}/{name}", SECTIONS[usize::from(which) % 3]));
+            }
+            9 => {
+                let section = piece.path.split('/').next().unwrap().to_owned();
+                return self.rename(at, format!("{section}/renamed-{n}.md"));
+            }
+            10 => piece.date = format!("2026-0{}-{:02}T08:00:00Z", 1 + which % 3, 1 + which % 28),
+            11 => piece.more = "withdrawn: { date: 2026-02-20, reason: Wrong }\n".into(),
+            12 => piece.more = if piece.more.is_empty() { "draft: true\n".into() } else { String::new() },
+            13 => piece.tags = format!("[t{}, new]", n % 5),
+            14 => piece.author = format!("Author {}", n % 4),
+            15 => piece.more = format!("updated: 2026-02-28T{:02}:00:00Z\n", n % 24),
+            16 => piece.more = "corrections: [{ date: 2026-02-27, text: It was Tuesday. }]\n".into(),
+            17 => piece.broken = !piece.broken,
+            // As long as it was.
+            18 => piece.body = piece.body.chars().map(|c| if c == 'e' { 'o' } else { c }).collect(),
+            19 => {
+                let target = self.pieces[usize::from(which / 7) % self.pieces.len()].path.clone();
+                self.pieces[at].body.push_str(&format!("\nSee [there](../{target}).\n"));
+            }
+            20 => return self.items = 2 + usize::from(which % 3),
+            21 => return self.title = format!("The Paper no. {n}"),
+            22 => return self.section_title = format!("Campus {n}"),
+            23 => return self.hour += 1 + u32::from(which % 900),
+            24 => return self.damage(&self.some_document(which), which),
+            25 => return fs::remove_file(self.some_document(which)).unwrap(),
+            26 => return self.damage(&self.path("var/build.cache"), which),
+            27 => {
+                return write(
+                    &self.path("articles/ids.csv"),
+                    &fs::read_to_string(self.path("articles/ids.csv")).unwrap(),
+                );
+            }
+            28 => {
+                // Another file in its place, with its size and time.
+                piece.body = piece.body.to_uppercase();
+                let path = self.path("articles").join(&self.pieces[at].path);
+                let time = fs::metadata(&path).unwrap().modified().unwrap();
+                self.save(at);
+                return fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+            }
+            _ => return,
+        }
+        self.save(at);
+    }
+
+    fn some_document(&self, which: u16) -> PathBuf {
+        let all: Vec<String> = files(&self.path("feeds")).into_keys().collect();
+        self.path("feeds").join(&all[usize::from(which) % all.len()])
+    }
+
+    /// Cuts a file short, turns one bit of it, or adds to it.
+    fn damage(&self, path: &Path, which: u16) {
+        let mut bytes = fs::read(path).unwrap();
+        let at = usize::from(which) * 7919 % bytes.len();
+        match which % 3 {
+            0 => bytes.truncate(at),
+            1 => bytes[at] ^= 1 << (which % 8),
+            _ => bytes.extend_from_slice(b"more"),
+        }
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn source(&self, articles: PathBuf) -> source::Options {
+        let url: url::Url = "https://paper.example/".parse().unwrap();
+        let title = |slug: &str| if slug == "campus" { self.section_title.clone() } else { slug.to_uppercase() };
+        source::Options {
+            folder: articles,
+            name: "articles".into(),
+            masthead: Masthead {
+                title: self.title.clone(),
+                description: "A paper for tests.".into(),
+                feeds_url: url.join("feeds/").unwrap(),
+                url,
+                language: "en".into(),
+                copyright: None,
+                authority: "paper.example".into(),
+                icon: None,
+                logo: None,
+            },
+            sections: SECTIONS
+                .map(|slug| Section {
+                    slug: slug.into(),
+                    title: title(slug),
+                    description: String::new(),
+                    language: None,
+                })
+                .to_vec(),
+            time_zone: chrono_tz::UTC,
+        }
+    }
+
+    fn build(&self, articles: &str, feeds: &str, cache: &str) -> Built {
+        let source = self.source(self.path(articles));
+        let templates = Templates::embedded().unwrap();
+        let extra = |by, content| Extra { by, content };
+        let feed = Options {
+            items: self.items,
+            extra: vec![
+                extra(By::Tag, Content::Full),
+                extra(By::Author, Content::Summary),
+                extra(By::Year, Content::Summary),
+                extra(By::Section, Content::Summary),
+            ],
+            ..Options::default()
+        };
+        let (folder, cache) = (self.path(feeds), self.path(cache));
+        let setup = Setup { source: &source, feed: &feed, templates: &templates, folder: &folder, cache: &cache };
+        prepare(setup, Need::Feeds, || now(self.hour), || {}).unwrap().publish().unwrap()
+    }
+
+    /// Builds here with the cache, and the same articles without one, from the same register of ids.
+    fn compare(&self) -> Result<Built, TestCaseError> {
+        for name in ["clean", "clean-feeds"] {
+            let _ = fs::remove_dir_all(self.path(name));
+        }
+        let _ = fs::remove_file(self.path("clean.cache"));
+        for (name, bytes) in files(&self.path("articles")) {
+            let path = self.path("clean").join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+        let built = self.build("articles", "feeds", "var/build.cache");
+        let clean = self.build("clean", "clean-feeds", "clean.cache");
+        prop_assert_eq!(built.articles, clean.articles);
+        prop_assert_eq!(built.report.documents, clean.report.documents);
+        for (mine, other) in [("feeds", "clean-feeds"), ("articles", "clean")] {
+            let (mine, other) = (files(&self.path(mine)), files(&self.path(other)));
+            prop_assert_eq!(mine.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+            for (name, bytes) in &mine {
+                prop_assert!(bytes == &other[name], "{} differs", name);
+            }
+        }
+        Ok(built)
+    }
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Every file below a folder.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                found.insert(name, fs::read(path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_build_with_a_cache_leaves_what_a_build_without_one_leaves() {
+    let steps = prop::collection::vec((prop::collection::vec((0_u8..30, any::<u16>()), 1..3), 0_u8..4), 8);
+    let config = Config { cases: 8, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
+    TestRunner::new(config)
+        .run(&steps, |steps| {
+            let mut room = Room::new();
+            room.compare()?;
+            for (happenings, haste) in steps {
+                if haste > 0 {
+                    std::thread::sleep(TICK);
+                }
+                for (what, which) in happenings {
+                    room.happen(what, which);
+                }
+                if haste > 1 {
+                    std::thread::sleep(TICK);
+                }
+                room.compare()?;
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn an_edited_article_touches_only_the_documents_that_carry_it() {
+    let mut room = Room::new();
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    let before = stamps(&room.path("feeds"));
+    let again = room.compare().unwrap();
+    assert_eq!((again.report.written, again.report.changed.len()), (0, 0));
+    assert!(again.material.is_none(), "the newsroom was put together although nothing changed");
+    assert_eq!(stamps(&room.path("feeds")), before);
+
+    std::thread::sleep(TICK);
+    // One with an id of its own, and one whose id stands in the register.
+    for at in [2, 0] {
+        room.happen(0, at);
+        std::thread::sleep(TICK);
+        let title = &room.pieces[usize::from(at)].title;
+        let built = room.compare().unwrap();
+        assert!(built.material.is_none(), "the newsroom was put together although {title} is what and where it was");
+        let carrying: Vec<String> = files(&room.path("feeds"))
+            .into_iter()
+            .filter(|(name, bytes)| {
+                !name.ends_with(".html") && String::from_utf8_lossy(bytes).contains(&format!("{title}<"))
+            })
+            .map(|(name, _)| name)
+            .collect();
+        let xml: Vec<&String> = built.report.changed.iter().filter(|name| name.ends_with(".xml")).collect();
+        assert!(!xml.is_empty() && xml.len() * 10 < before.len() * 4, "{xml:?}");
+        assert!(xml.iter().all(|name| carrying.contains(name)), "{xml:?} {carrying:?}");
+    }
+    // Many small changes one after the other, read back from the end of the cache each time.
+    for at in 0..30 {
+        room.happen(0, at);
+        std::thread::sleep(TICK);
+        room.compare().unwrap();
+    }
+}
+
+#[test]
+fn a_cache_that_is_cut_short_or_damaged_anywhere_is_not_used() {
+    let mut room = Room::new();
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    room.happen(0, 3);
+    std::thread::sleep(TICK);
+    assert!(room.compare().unwrap().material.is_none(), "nothing was added to the cache");
+    let good = fs::read(room.path("var/build.cache")).unwrap();
+    let clean = files(&room.path("feeds"));
+    for at in (0..good.len()).step_by(good.len() / 60) {
+        for cut in [true, false] {
+            let mut bytes = good.clone();
+            if cut {
+                bytes.truncate(at);
+            } else {
+                bytes[at] ^= 1 << (at % 8);
+            }
+            fs::write(room.path("var/build.cache"), bytes).unwrap();
+            room.build("articles", "feeds", "var/build.cache");
+            assert!(files(&room.path("feeds")) == clean, "byte {at}, cut: {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_cache_of_another_configuration_is_not_used() {
+    let mut room = Room::new();
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    room.title = "Another Paper".into();
+    let built = room.compare().unwrap();
+    assert!(built.material.is_some() && built.report.written == built.report.documents, "{:?}", built.report);
+}
+
+fn stamps(folder: &Path) -> BTreeMap<String, std::time::SystemTime> {
+    let time = |name: &String| fs::metadata(folder.join(name)).unwrap().modified().unwrap();
+    files(folder).into_keys().map(|name| (name.clone(), time(&name))).collect()
+}
