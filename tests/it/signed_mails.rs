@@ -1,8 +1,13 @@
 //! Mails are signed by the domain that they come from, ahead or as they are sent, and hold when others verify them.
 
 use pressrun::mail::dkim::DnsRecord;
+use pressrun::press::{Stop, sign_ahead};
+use pressrun::store::SqliteStore;
 use rusqlite::Connection;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::conformance;
 use crate::dkim::{dkimpy, mail_auth};
 use crate::support::room::{Room, address};
 use crate::support::smtp_server::{Script, Server};
@@ -209,4 +214,31 @@ fn an_edition_that_could_not_be_signed_is_not_approved() {
     std::fs::remove_file(room.path(&format!("keys/ed1.{DOMAIN}.pem"))).unwrap();
     room.run(&["edition", "approve", "1"]).failed(3, &["ed1.small-paper.example.pem"]);
     assert!(room.run(&["edition", "list"]).fine().out.contains("a draft"));
+}
+
+/// Stopped in the middle, signing ahead goes on where it was, and signs nothing twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_ahead_can_be_stopped_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
+    let names: Vec<String> = (0..2_500).map(|n| format!("r{n:04}")).collect();
+    let edition = conformance::approved(&store, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let signed = Arc::new(AtomicUsize::new(0));
+    let stop = Stop::default();
+    let sign = |stop: &Stop| {
+        let (signed, stop) = (Arc::clone(&signed), stop.clone());
+        move |_: &_| {
+            if signed.fetch_add(1, Ordering::Relaxed) == 1_500 {
+                stop.set();
+            }
+            Some(b"signed".to_vec())
+        }
+    };
+    // What cannot be signed is left to who sends.
+    assert_eq!(sign_ahead(&store, edition, |_| None, &stop).await.unwrap(), 0);
+    assert_eq!(sign_ahead(&store, edition, sign(&stop), &stop).await.unwrap(), 2_000);
+    let stop = Stop::default();
+    assert_eq!(sign_ahead(&store, edition, sign(&stop), &stop).await.unwrap(), 500);
+    assert_eq!(sign_ahead(&store, edition, sign(&stop), &stop).await.unwrap(), 0);
+    assert_eq!(signed.load(Ordering::Relaxed), 2_500);
 }
