@@ -16,6 +16,7 @@ mod progress;
 mod run;
 mod send;
 mod subscribers;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ mod quick;
 
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -87,7 +87,40 @@ pub struct Built {
     pub articles: usize,
     /// The newsroom; always there where it was [`Need::Newsroom`].
     pub material: Option<Material<Folder>>,
-    cache: Option<Cache>,
+    /// For [`Memory::prepare`].
+    pub memory: Option<Memory>,
+}
+
+/// What a build left for the next one of the same process, which then need not look at every file.
+pub struct Memory(Cache);
+
+impl Memory {
+    /// The moment at which something is published or withdrawn by its date.
+    pub fn next(&self) -> Option<DateTime<Utc>> {
+        self.0.books.next.and_then(|second| DateTime::from_timestamp(second, 0))
+    }
+
+    /// As [`prepare`], where no file has changed since the last build but those at `paths`, in the folder of articles.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn prepare<'a>(
+        self,
+        setup: Setup<'a>,
+        paths: &BTreeSet<String>,
+        clock: impl Fn() -> DateTime<Utc>,
+        on_wait: impl Fn(),
+    ) -> Result<Work<'a>, Refused> {
+        let folder = directory::Folder::open(setup.folder, &on_wait).map_err(Refused::Feeds)?;
+        let (now, begun) = (clock(), SystemTime::now());
+        let edited = if quick::as_before(&setup, &self.0, now) { quick::touched(&setup, &self.0, paths) } else { None };
+        if let Some(edit) = edited.and_then(|edited| quick::edit(&setup, &self.0, edited, begun)) {
+            let kind = Kind::Quick(Box::new(edit), self.0);
+            return Ok(Work { setup, folder, there: BTreeMap::new(), now, kind });
+        }
+        drop(folder);
+        prepare(setup, Need::Feeds, clock, on_wait)
+    }
 }
 
 /// Reads what changed. If another build has the folder of feeds, calls `on_wait` and waits; asks `clock` afterwards.
@@ -111,7 +144,9 @@ pub fn prepare<'a>(
     let there = there.map_err(Refused::Feeds)?;
     let cache = match cache {
         Some(cache) if need == Need::Feeds && problems.is_empty() => {
-            match quick::edit(&setup, &cache, &listed, &there, now, begun) {
+            let small = quick::as_before(&setup, &cache, now) && build::untouched(&there, &cache.books.documents);
+            let edited = if small { quick::edited(&cache, &listed) } else { None };
+            match edited.and_then(|edited| quick::edit(&setup, &cache, edited, begun)) {
                 Some(edit) => return Ok(Work { setup, folder, there, now, kind: Kind::Quick(Box::new(edit), cache) }),
                 None => Some(cache),
             }
@@ -145,7 +180,12 @@ impl Work<'_> {
                 let rebuilt = rebuilt.map_err(Refused::Feeds)?;
                 let articles = newsroom.articles.len();
                 let cache = cache.add(register, changes, rebuilt.printed);
-                Ok(Built { report: rebuilt.report, articles, material: None, cache: told(cache).flatten() })
+                Ok(Built {
+                    report: rebuilt.report,
+                    articles,
+                    material: None,
+                    memory: told(cache).flatten().map(Memory),
+                })
             }
             Kind::Whole { material, mut entries, writer, known } => {
                 material.ids.save().map_err(Refused::Articles)?;
@@ -166,7 +206,7 @@ impl Work<'_> {
                 };
                 let cache = writer.and_then(|writer| told(writer.finish(&setup.hash(), books)));
                 let articles = material.newsroom.articles.len();
-                Ok(Built { report: rebuilt.report, articles, material: Some(*material), cache })
+                Ok(Built { report: rebuilt.report, articles, material: Some(*material), memory: cache.map(Memory) })
             }
         }
     }

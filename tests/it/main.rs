@@ -19,3 +19,4 @@ mod press;
 mod reading_articles;
 mod smtp;
 mod support;
+mod watching;
