@@ -4,3 +4,5 @@
 pub mod build;
 /// A folder: files replaced whole or not at all, and only when they change.
 pub mod directory;
+/// Reads feeds as a feed reader does, and holds them against the articles.
+pub mod readback;

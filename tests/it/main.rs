@@ -11,6 +11,7 @@ mod conformance;
 mod dkim;
 mod errors;
 mod feeds;
+mod feeds_read_back;
 mod house;
 mod incremental;
 mod lists_into_the_ledger;
