@@ -127,12 +127,12 @@ impl Memory {
 ///
 /// # Errors
 /// [`Refused`]; nothing was written.
-pub fn prepare<'a>(
-    setup: Setup<'a>,
+pub fn prepare(
+    setup: Setup<'_>,
     need: Need,
     clock: impl FnOnce() -> DateTime<Utc>,
     on_wait: impl FnOnce(),
-) -> Result<Work<'a>, Refused> {
+) -> Result<Work<'_>, Refused> {
     let folder = directory::Folder::open(setup.folder, on_wait).map_err(Refused::Feeds)?;
     let now = clock();
     let begun = SystemTime::now();
@@ -262,7 +262,8 @@ fn whole(
             let known = cache.as_ref().and_then(|cache| remembered(cache, listed));
             known.unwrap_or_else(|| {
                 let read = read_one(setup.source, &context, listed);
-                let head = read.manuscript.as_ref().filter(|_| read.problems.is_empty()).map(cache::encoded);
+                let head =
+                    read.manuscript.as_ref().filter(|_| read.problems.is_empty()).map(|read| cache::encoded(read));
                 (read, head)
             })
         });
@@ -301,7 +302,7 @@ fn remembered(cache: &Cache, listed: &Listed) -> Option<(Read, Option<Vec<u8>>)>
     let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(&listed.path)).ok()?;
     let entry = entries.get(at).filter(|entry| entry.is(listed))?;
     let (manuscript, head) = (cache.manuscript(entry)?, cache.head(entry)?);
-    Some((Read { manuscript: Some(manuscript), problems: Vec::new() }, Some(head)))
+    Some((Read { manuscript: Some(Box::new(manuscript)), problems: Vec::new() }, Some(head)))
 }
 
 /// A file that may have changed after it was read without a trace gets a stamp that no file has.

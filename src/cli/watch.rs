@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// So long a file that has gone may come back: some programs put a new one in its place.
 const RETURN: Duration = Duration::from_millis(60);
 /// The clock may be set; dates are looked at again at least so often.
-const LOOK_UP: Duration = Duration::from_secs(3600);
+const LOOK_UP: Duration = Duration::from_hours(1);
 /// Of so many files the names are told.
 const NAMED: usize = 12;
 

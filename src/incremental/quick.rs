@@ -107,7 +107,7 @@ pub(super) fn edit(setup: &Setup<'_>, cache: &Cache, edited: Vec<(u32, Listed)>,
     for (number, listed) in edited {
         let entry = books.entries.get(number as usize)?;
         let read = read_one(setup.source, &context, &listed);
-        let new = read.manuscript.filter(|_| read.problems.is_empty())?;
+        let new = *read.manuscript.filter(|_| read.problems.is_empty())?;
         let old = cache.manuscript(entry)?;
         let mut entry = Entry {
             body: listed.body.map(|stamp| settled(stamp, begun)),
@@ -130,14 +130,14 @@ pub(super) fn edit(setup: &Setup<'_>, cache: &Cache, edited: Vec<(u32, Listed)>,
         let place = entry.place?;
         places.insert(place);
         desk.learn(&new)?;
-        entry.fingerprint = with_links(new.article.fingerprint, &new.links, &desk.addresses);
+        entry.fingerprint = with_links(new.article.fingerprint, &new.links, |link| desk.addresses.get(link));
         changes.push(Change { number, head: Some(encoded(&new)), entry: entry.clone() });
         desk.read.insert(place, article(new, &entry));
     }
 
     let mut looked_at = neighbours(&books.plan, &places, setup.feed.items);
     looked_at.extend(headlines(&books.plan));
-    let published = desk.fill(looked_at)?;
+    let published = desk.fill(&looked_at)?;
     if !ids.is_empty() && !register::amend(&setup.source.folder, &ids).unwrap_or(false) {
         return None;
     }
@@ -217,7 +217,7 @@ impl Desk<'_> {
     }
 
     /// The articles at these places, and any of them in all others.
-    fn fill(&mut self, places: BTreeSet<u32>) -> Option<Vec<Arc<Article>>> {
+    fn fill(&mut self, places: &BTreeSet<u32>) -> Option<Vec<Arc<Article>>> {
         let entries = &self.cache.books.entries;
         let published = entries.iter().filter(|entry| entry.place.is_some()).count();
         let wanted = |entry: &&Entry| {
