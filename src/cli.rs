@@ -18,6 +18,7 @@ mod run;
 mod send;
 mod serve;
 mod subscribers;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;

@@ -14,7 +14,7 @@ mod quick;
 
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -87,19 +87,52 @@ pub struct Built {
     pub articles: usize,
     /// The newsroom; always there where it was [`Need::Newsroom`].
     pub material: Option<Material<Folder>>,
-    cache: Option<Cache>,
+    /// For [`Memory::prepare`].
+    pub memory: Option<Memory>,
+}
+
+/// What a build left for the next one of the same process, which then need not look at every file.
+pub struct Memory(Cache);
+
+impl Memory {
+    /// The moment at which something is published or withdrawn by its date.
+    pub fn next(&self) -> Option<DateTime<Utc>> {
+        self.0.books.next.and_then(|second| DateTime::from_timestamp(second, 0))
+    }
+
+    /// As [`prepare`], where no file has changed since the last build but those at `paths`, in the folder of articles.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn prepare<'a>(
+        self,
+        setup: Setup<'a>,
+        paths: &BTreeSet<String>,
+        clock: impl Fn() -> DateTime<Utc>,
+        on_wait: impl Fn(),
+    ) -> Result<Work<'a>, Refused> {
+        let folder = directory::Folder::open(setup.folder, &on_wait).map_err(Refused::Feeds)?;
+        let (now, begun) = (clock(), SystemTime::now());
+        let edited = if quick::as_before(&setup, &self.0, now) { quick::touched(&setup, &self.0, paths) } else { None };
+        if let Some(edit) = edited.and_then(|edited| quick::edit(&setup, &self.0, edited, begun)) {
+            let kind = Kind::Quick(Box::new(edit), self.0);
+            return Ok(Work { setup, folder, there: BTreeMap::new(), now, kind });
+        }
+        drop(folder);
+        prepare(setup, Need::Feeds, clock, on_wait)
+    }
 }
 
 /// Reads what changed. If another build has the folder of feeds, calls `on_wait` and waits; asks `clock` afterwards.
 ///
 /// # Errors
 /// [`Refused`]; nothing was written.
-pub fn prepare<'a>(
-    setup: Setup<'a>,
+pub fn prepare(
+    setup: Setup<'_>,
     need: Need,
     clock: impl FnOnce() -> DateTime<Utc>,
     on_wait: impl FnOnce(),
-) -> Result<Work<'a>, Refused> {
+) -> Result<Work<'_>, Refused> {
     let folder = directory::Folder::open(setup.folder, on_wait).map_err(Refused::Feeds)?;
     let now = clock();
     let begun = SystemTime::now();
@@ -111,7 +144,9 @@ pub fn prepare<'a>(
     let there = there.map_err(Refused::Feeds)?;
     let cache = match cache {
         Some(cache) if need == Need::Feeds && problems.is_empty() => {
-            match quick::edit(&setup, &cache, &listed, &there, now, begun) {
+            let small = quick::as_before(&setup, &cache, now) && build::untouched(&there, &cache.books.documents);
+            let edited = if small { quick::edited(&cache, &listed) } else { None };
+            match edited.and_then(|edited| quick::edit(&setup, &cache, edited, begun)) {
                 Some(edit) => return Ok(Work { setup, folder, there, now, kind: Kind::Quick(Box::new(edit), cache) }),
                 None => Some(cache),
             }
@@ -145,7 +180,12 @@ impl Work<'_> {
                 let rebuilt = rebuilt.map_err(Refused::Feeds)?;
                 let articles = newsroom.articles.len();
                 let cache = cache.add(register, changes, rebuilt.printed);
-                Ok(Built { report: rebuilt.report, articles, material: None, cache: told(cache).flatten() })
+                Ok(Built {
+                    report: rebuilt.report,
+                    articles,
+                    material: None,
+                    memory: told(cache).flatten().map(Memory),
+                })
             }
             Kind::Whole { material, mut entries, writer, known } => {
                 material.ids.save().map_err(Refused::Articles)?;
@@ -166,7 +206,7 @@ impl Work<'_> {
                 };
                 let cache = writer.and_then(|writer| told(writer.finish(&setup.hash(), books)));
                 let articles = material.newsroom.articles.len();
-                Ok(Built { report: rebuilt.report, articles, material: Some(*material), cache })
+                Ok(Built { report: rebuilt.report, articles, material: Some(*material), memory: cache.map(Memory) })
             }
         }
     }
@@ -222,7 +262,8 @@ fn whole(
             let known = cache.as_ref().and_then(|cache| remembered(cache, listed));
             known.unwrap_or_else(|| {
                 let read = read_one(setup.source, &context, listed);
-                let head = read.manuscript.as_ref().filter(|_| read.problems.is_empty()).map(cache::encoded);
+                let head =
+                    read.manuscript.as_ref().filter(|_| read.problems.is_empty()).map(|read| cache::encoded(read));
                 (read, head)
             })
         });
@@ -261,7 +302,7 @@ fn remembered(cache: &Cache, listed: &Listed) -> Option<(Read, Option<Vec<u8>>)>
     let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(&listed.path)).ok()?;
     let entry = entries.get(at).filter(|entry| entry.is(listed))?;
     let (manuscript, head) = (cache.manuscript(entry)?, cache.head(entry)?);
-    Some((Read { manuscript: Some(manuscript), problems: Vec::new() }, Some(head)))
+    Some((Read { manuscript: Some(Box::new(manuscript)), problems: Vec::new() }, Some(head)))
 }
 
 /// A file that may have changed after it was read without a trace gets a stamp that no file has.

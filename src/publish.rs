@@ -6,6 +6,8 @@ pub mod build;
 pub mod bucket;
 // A folder: files replaced whole or not at all, and only when they change.
 pub mod directory;
+// Reads feeds as a feed reader does, and holds them against the articles.
+pub mod readback;
 // Another folder: what differs is copied, whole or not at all.
 pub mod folder;
 // The record of what lies at a target.

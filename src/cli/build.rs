@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::material::{self, Articles};
-use super::{Common, Done, output};
+use super::{Common, Done, output, watch};
 use crate::error::Kind;
 use crate::incremental::Need;
 
@@ -12,12 +12,18 @@ pub(crate) struct Arguments {
     /// Fail if there is any problem, and write nothing
     #[arg(long)]
     strict: bool,
+    /// Go on, and build again whenever an article is saved; ends with Ctrl-C
+    #[arg(long, conflicts_with_all = ["strict", "stream"])]
+    watch: bool,
     #[command(flatten)]
     articles: Articles,
 }
 
 /// Builds the feeds.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
+    if arguments.watch {
+        return watch::run(common);
+    }
     let context = Context::load(common)?;
     let built = material::build(common, &context, &arguments.articles, Need::Feeds, arguments.strict)?;
     if arguments.strict && built.errors > 0 {

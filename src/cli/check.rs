@@ -5,11 +5,16 @@ use super::material::{Articles, Material};
 use super::{Common, Done, output};
 use crate::config::signing;
 use crate::error::Kind;
+use crate::feed::archive;
 use crate::newsroom::Problem;
+use crate::publish::readback::read_back;
 
 /// Arguments of `pressrun check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// Read the built feeds as a feed reader does, and compare them with the articles
+    #[arg(long)]
+    feeds: bool,
     #[command(flatten)]
     articles: Articles,
 }
@@ -30,6 +35,12 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
         let because = failure.because.map(|cause| format!(": {cause}")).unwrap_or_default();
         let problem = Problem::new(context.shown(&common.config), format!("{}{because}", failure.what));
         problems.push(problem.help(failure.hint.unwrap_or_default()));
+    }
+    if arguments.feeds {
+        let settings = &context.settings;
+        let plan = archive::plan(&material.newsroom, &settings.feed);
+        let name = context.shown(&settings.feeds);
+        problems.extend(read_back(&material.newsroom, &plan, material.bodies.as_ref(), &settings.feeds, &name));
     }
     output::problems(common, &problems);
     let articles = material.newsroom.articles.len() as u64;

@@ -153,7 +153,7 @@ pub(crate) fn setup<'a>(
     Setup { source, feed: &settings.feed, templates, folder: &settings.feeds, cache: &settings.cache }
 }
 
-fn waiting<'a>(common: &'a Common, context: &'a Context) -> impl FnOnce() + 'a {
+pub(crate) fn waiting<'a>(common: &'a Common, context: &'a Context) -> impl Fn() + 'a {
     let folder = context.shown(&context.settings.feeds);
     move || output::line(common, "feeds", format!("another build is at work in {folder}/: waiting for it"))
 }
@@ -163,7 +163,7 @@ fn count_errors(problems: &[Problem]) -> usize {
 }
 
 /// Tells what a build did.
-fn tell(common: &Common, context: &Context, report: &BuildReport, articles: usize) {
+pub(crate) fn tell(common: &Common, context: &Context, report: &BuildReport, articles: usize) {
     output::problems(common, &report.problems);
     output::event(
         common,

@@ -2,11 +2,12 @@
 //!
 //! Then the feeds and the order of articles are those of the last build, and only the documents that carry an edited
 //! article are made again. Whatever else happens (an article comes, goes, moves, or changes what it is known by; a date
-//! arrives; there is any problem) is left to the whole build: all conditions stand in [`edit`] and [`stays`].
+//! arrives; there is any problem) is left to the whole build: the conditions stand in [`as_before`], [`edited`], [`edit`]
+//! and [`stays`].
 
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 use url::Url;
@@ -15,10 +16,11 @@ use super::cache::{Cache, Change, Entry, encoded};
 use super::{Setup, settled};
 use crate::newsroom::assemble::with_links;
 use crate::newsroom::identity::{self, Candidate};
+use crate::newsroom::link::BODY_ENDINGS;
 use crate::newsroom::manuscript::Manuscript;
 use crate::newsroom::{Article, Newsroom};
-use crate::publish::build::{headlines, neighbours, untouched};
-use crate::source::directory::{Folder, Listed, read_one};
+use crate::publish::build::{headlines, neighbours};
+use crate::source::directory::{self, Folder, Listed, read_one};
 use crate::source::register;
 use crate::stamp::Stamp;
 
@@ -37,50 +39,79 @@ pub(super) struct Edit {
     pub(super) register: Option<Stamp>,
 }
 
-/// What changed since the last build, if it is no more than a small change.
-pub(super) fn edit(
-    setup: &Setup<'_>,
-    cache: &Cache,
-    listed: &[Listed],
-    there: &BTreeMap<String, Stamp>,
-    now: DateTime<Utc>,
-    begun: SystemTime,
-) -> Option<Edit> {
-    let books = &cache.books;
-    let now = now.timestamp();
-    let as_before = books.calm
+/// Whether all is as it was when the cache was written, beside the articles and the feeds.
+pub(super) fn as_before(setup: &Setup<'_>, cache: &Cache, now: DateTime<Utc>) -> bool {
+    let (books, now) = (&cache.books, now.timestamp());
+    books.calm
         && books.built <= now
         && books.next.is_none_or(|next| now < next)
         && books.register == register::stamp(&setup.source.folder)
-        && books.entries.len() == listed.len()
-        && untouched(there, &books.documents);
-    if !as_before {
+}
+
+/// The articles whose files have changed, by their numbers; `None` where there are others than before, or too many.
+pub(super) fn edited(cache: &Cache, listed: &[Listed]) -> Option<Vec<(u32, Listed)>> {
+    let entries = &cache.books.entries;
+    if entries.len() != listed.len() {
         return None;
     }
     let mut edited = Vec::new();
-    for (number, (entry, listed)) in (0..=u32::MAX).zip(books.entries.iter().zip(listed)) {
+    for (number, (entry, listed)) in (0..=u32::MAX).zip(entries.iter().zip(listed)) {
         if !entry.is(listed) {
-            let paired = |sidecar: &Option<(String, Stamp)>| sidecar.as_ref().map(|(path, _)| path.clone());
+            let sidecar = |sidecar: &Option<(String, Stamp)>| sidecar.as_ref().map(|(path, _)| path.clone());
             let same = entry.path == listed.path
                 && entry.body.is_some() == listed.body.is_some()
-                && paired(&entry.sidecar) == paired(&listed.sidecar);
+                && sidecar(&entry.sidecar) == sidecar(&listed.sidecar);
             if !same || edited.len() == MOST {
                 return None;
             }
-            edited.push((number, entry, listed));
+            edited.push((number, listed.clone()));
         }
     }
+    Some(edited)
+}
 
+/// The same for files that are said to have changed, by their paths in the folder of articles.
+pub(super) fn touched(setup: &Setup<'_>, cache: &Cache, paths: &BTreeSet<String>) -> Option<Vec<(u32, Listed)>> {
+    let entries = &cache.books.entries;
+    let find = |path: &str| entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok();
+    let beside = |path: &str| {
+        let (stem, _) = path.rsplit_once('.')?;
+        let is_its = |at: &usize| entries[*at].sidecar.as_ref().is_some_and(|(sidecar, _)| sidecar == path);
+        BODY_ENDINGS.iter().filter_map(|ending| find(&format!("{stem}.{ending}"))).find(is_its)
+    };
+    let numbers: Option<BTreeSet<usize>> = paths.iter().map(|path| find(path).or_else(|| beside(path))).collect();
+    let stamp = |path: &String| directory::stamp(setup.source, path).ok();
+    let listed = |at: usize| {
+        let Entry { path, body, sidecar, .. } = &entries[at];
+        Some((
+            u32::try_from(at).ok()?,
+            Listed {
+                path: path.clone(),
+                body: if body.is_some() { Some(stamp(path)?) } else { None },
+                sidecar: match sidecar {
+                    Some((path, _)) => Some((path.clone(), stamp(path)?)),
+                    None => None,
+                },
+            },
+        ))
+    };
+    numbers.filter(|numbers| numbers.len() <= MOST)?.into_iter().map(listed).collect()
+}
+
+/// What articles that were edited change, if that is no more than a small change.
+pub(super) fn edit(setup: &Setup<'_>, cache: &Cache, edited: Vec<(u32, Listed)>, begun: SystemTime) -> Option<Edit> {
+    let books = &cache.books;
     let context = setup.source.context();
     let mut desk = Desk { cache, addresses: HashMap::new(), read: HashMap::new() };
     let (mut changes, mut places, mut ids) = (Vec::new(), BTreeSet::new(), Vec::new());
-    for (number, entry, listed) in edited {
-        let read = read_one(setup.source, &context, listed);
-        let new = read.manuscript.filter(|_| read.problems.is_empty())?;
+    for (number, listed) in edited {
+        let entry = books.entries.get(number as usize)?;
+        let read = read_one(setup.source, &context, &listed);
+        let new = *read.manuscript.filter(|_| read.problems.is_empty())?;
         let old = cache.manuscript(entry)?;
         let mut entry = Entry {
             body: listed.body.map(|stamp| settled(stamp, begun)),
-            sidecar: listed.sidecar.clone().map(|(path, stamp)| (path, settled(stamp, begun))),
+            sidecar: listed.sidecar.map(|(path, stamp)| (path, settled(stamp, begun))),
             ..entry.clone()
         };
         if new == old {
@@ -99,14 +130,14 @@ pub(super) fn edit(
         let place = entry.place?;
         places.insert(place);
         desk.learn(&new)?;
-        entry.fingerprint = with_links(new.article.fingerprint, &new.links, &desk.addresses);
+        entry.fingerprint = with_links(new.article.fingerprint, &new.links, |link| desk.addresses.get(link));
         changes.push(Change { number, head: Some(encoded(&new)), entry: entry.clone() });
         desk.read.insert(place, article(new, &entry));
     }
 
     let mut looked_at = neighbours(&books.plan, &places, setup.feed.items);
     looked_at.extend(headlines(&books.plan));
-    let published = desk.fill(looked_at)?;
+    let published = desk.fill(&looked_at)?;
     if !ids.is_empty() && !register::amend(&setup.source.folder, &ids).unwrap_or(false) {
         return None;
     }
@@ -186,7 +217,7 @@ impl Desk<'_> {
     }
 
     /// The articles at these places, and any of them in all others.
-    fn fill(&mut self, places: BTreeSet<u32>) -> Option<Vec<Arc<Article>>> {
+    fn fill(&mut self, places: &BTreeSet<u32>) -> Option<Vec<Arc<Article>>> {
         let entries = &self.cache.books.entries;
         let published = entries.iter().filter(|entry| entry.place.is_some()).count();
         let wanted = |entry: &&Entry| {

@@ -13,7 +13,7 @@ use super::section::Section;
 use super::{Masthead, Newsroom, Withdrawn};
 
 /// A manuscript and the key it is registered by: its path in the folder of articles, or `stream:` and its slug.
-pub type Keyed = (String, Manuscript);
+pub type Keyed = (String, Box<Manuscript>);
 
 /// Everything published, and what comes with it.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub fn assemble(
         if manuscript.draft || left_out.contains(&i) {
             continue;
         }
-        let Manuscript { mut article, withdrawn: retraction, links, .. } = manuscript;
+        let Manuscript { mut article, withdrawn: retraction, links, .. } = *manuscript;
         for moment in [Some(article.published), retraction.as_ref().map(|(when, _)| *when)].into_iter().flatten() {
             if moment > now && next.is_none_or(|next| moment < next) {
                 next = Some(moment);
@@ -72,7 +72,7 @@ pub fn assemble(
             }
             _ => {
                 // What a link leads to is part of the body.
-                article.fingerprint = with_links(article.fingerprint, &links, &addresses);
+                article.fingerprint = with_links(article.fingerprint, &links, |link| addresses.get(link));
                 articles.push(Arc::new(article));
             }
         }
@@ -89,8 +89,8 @@ pub fn assemble(
 }
 
 /// An article's fingerprint together with the addresses that its links to files lead to.
-pub fn with_links(own: u64, links: &[String], addresses: &HashMap<String, url::Url>) -> u64 {
-    let known = links.iter().filter_map(|link| addresses.get(link));
+pub fn with_links<'a>(own: u64, links: &'a [String], address: impl Fn(&'a String) -> Option<&'a url::Url>) -> u64 {
+    let known = links.iter().filter_map(address);
     known.fold(own, |print, address| fingerprint([&print.to_le_bytes(), address.as_str().as_bytes()]))
 }
 

@@ -122,8 +122,8 @@ pub fn from_files(body: Option<File<'_>>, sidecar: Option<File<'_>>, context: &C
 /// What became of one article.
 #[derive(Debug)]
 pub struct Read {
-    /// `None` where there is a problem that is an error.
-    pub manuscript: Option<Manuscript>,
+    /// `None` where there is a problem that is an error. In a box, because there may be a million of them in a list.
+    pub manuscript: Option<Box<Manuscript>>,
     /// All that is wrong with it.
     pub problems: Vec<Problem>,
 }
@@ -166,7 +166,7 @@ pub fn check(
     }
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     let sound = problems.iter().all(|problem| problem.severity == Severity::Warning);
-    Read { manuscript: sound.then_some(manuscript), problems }
+    Read { manuscript: sound.then(|| Box::new(manuscript)), problems }
 }
 
 fn text_of<'a>(file: &File<'a>) -> Result<&'a str, Problem> {

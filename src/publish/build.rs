@@ -184,7 +184,7 @@ pub fn untouched(there: &BTreeMap<String, Stamp>, known: &Known) -> bool {
 /// The places of all articles that pages name, whatever else is built, and of the oldest, where the newsroom begins.
 pub fn headlines(plan: &Plan) -> impl Iterator<Item = u32> {
     let named = plan.feeds.iter().flat_map(|feed| feed.articles.iter().copied().take(HEADLINES));
-    named.chain(plan.feeds.iter().flat_map(|feed| feed.articles.last().copied()))
+    named.chain(plan.feeds.iter().filter_map(|feed| feed.articles.last().copied()))
 }
 
 /// The places of all articles that stand in one document of a feed with one of `places`.
@@ -227,7 +227,7 @@ fn sheets<'a>(order: &Order<'a>, there: &BTreeMap<String, Stamp>, known: &Known,
             });
         }
         let sheet = |document: Document<'a>| {
-            let key = document_key(order.newsroom, &document, &key);
+            let key = document_key(order.newsroom, &document, key);
             let paths = Format::ALL.map(|format| document.path(format));
             let fresh = |path: &String| {
                 known.get(path).is_some_and(|known| known.key == key && there.get(path) == Some(&known.stamp))

@@ -173,6 +173,19 @@ impl Bodies for Folder {
     }
 }
 
+/// A file's stamp, by its path in the folder.
+///
+/// # Errors
+/// It is not there, or may not be asked.
+pub fn stamp(options: &Options, path: &str) -> std::io::Result<Stamp> {
+    std::fs::metadata(options.folder.join(path)).map(|metadata| Stamp::of(&metadata))
+}
+
+/// Whether a file, by its path in the folder, may be an article's; others are not looked at.
+pub fn is_material(path: &str) -> bool {
+    walk::is_material(path) && !path.split('/').any(|part| part.starts_with('.'))
+}
+
 fn split_ending(path: &str) -> (&str, &str) {
     path.rsplit_once('.').filter(|(stem, _)| !stem.is_empty()).unwrap_or((path, ""))
 }

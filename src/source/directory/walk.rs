@@ -165,8 +165,8 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a file is part of an article.
-fn is_material(name: &str) -> bool {
+/// Whether a file is named as an article's are.
+pub(super) fn is_material(name: &str) -> bool {
     let ending = split_ending(name).1;
     BODY_ENDINGS.contains(&ending) || SIDECAR_ENDINGS.contains(&ending)
 }
