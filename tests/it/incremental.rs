@@ -109,7 +109,7 @@ impl Room {
         let at = usize::from(which) % self.pieces.len();
         let piece = &mut self.pieces[at];
         match what {
-            0..=3 => piece.body += &format!("\nAnother paragraph, no. {n}.\n"),
+            0..=3 => piece.body = format!("{}\nAnother paragraph, no. {n}.\n", piece.body),
             4 => piece.title = format!("Retitled {n}"),
             5 => (piece.title, piece.body) = (format!("New {n}"), format!("All new {n}.\n")),
             6 => return self.add(),
@@ -137,7 +137,8 @@ impl Room {
             18 => piece.body = piece.body.chars().map(|c| if c == 'e' { 'o' } else { c }).collect(),
             19 => {
                 let target = self.pieces[usize::from(which / 7) % self.pieces.len()].path.clone();
-                self.pieces[at].body += &format!("\nSee [there](../{target}).\n");
+                let piece = &mut self.pieces[at];
+                piece.body = format!("{}\nSee [there](../{target}).\n", piece.body);
             }
             20 => return self.items = 2 + usize::from(which % 3),
             21 => return self.title = format!("The Paper no. {n}"),
