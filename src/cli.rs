@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod context;
 mod edition;
+mod editors;
 mod dkim;
 mod failures;
 mod keys;
@@ -14,8 +15,10 @@ mod output;
 mod preview;
 mod progress;
 mod run;
+mod schedule;
 mod send;
 mod subscribers;
+mod turn;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -60,6 +63,8 @@ enum Command {
     Check(check::Arguments),
     /// See what the next edition of a digest would look like
     Preview(preview::Arguments),
+    /// When each digest is due next, and what waits
+    Schedule(schedule::Arguments),
     /// List, show, make, edit, approve or withdraw editions
     Edition(edition::Arguments),
     /// Send a digest's approved editions, or a test of the next one
@@ -82,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Build(a) => build::run(common, &a),
         Command::Check(a) => check::run(common, &a),
         Command::Preview(a) => preview::run(common, &a),
+        Command::Schedule(a) => schedule::run(common, &a),
         Command::Edition(a) => edition::run(common, a),
         Command::Send(a) => send::run(common, &a),
         Command::Subscribers(a) => subscribers::run(common, a),

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::material::{Articles, Material};
-use super::{Common, Done, output};
+use super::{Common, Done, editors, output};
 use crate::error::Kind;
 use crate::newsroom::Problem;
 
@@ -25,6 +25,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
             Err(found) => problems.extend(found),
         }
     }
+    problems.extend(editors::templates(&context).err().unwrap_or_default());
     output::problems(common, &problems);
     let articles = material.newsroom.articles.len() as u64;
     let errors = material.errors() + problems.len();

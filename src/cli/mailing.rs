@@ -6,7 +6,7 @@ use super::context::{Context, Store};
 use super::{Common, failures, keys, output};
 use crate::config::TransportSettings;
 use crate::delivery::Claimed;
-use crate::digest::{Digest, Edition, Sealed};
+use crate::digest::{Digest, Edition, Quiet, Sealed};
 use crate::error::{Failure, Kind};
 use crate::mail::Mail;
 use crate::mail::compose::{self, Identity, Reader, Stencil, StencilError};
@@ -112,13 +112,14 @@ pub(crate) fn told_transport(context: &Context) -> String {
     }
 }
 
-/// Sends what waits of an edition, and shows how it goes.
+/// Sends what waits of an edition, and shows how it goes; ends in good order when it begins to be quiet.
 pub(crate) fn deliver(
     common: &Common,
     context: &Context,
     store: &Store,
     edition: &Edition,
     digest: &Digest,
+    quiet: Option<Quiet>,
 ) -> Result<(), Failure> {
     let writer = Writer::new(context, digest, edition.number, &edition.sealed)?;
     let transport = Arc::new(transport(context)?);
@@ -127,6 +128,9 @@ pub(crate) fn deliver(
     let report = context.block_on(async {
         let stop = press::Stop::on_signals()
             .map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))?;
+        if let Some(quiet) = quiet {
+            tokio::spawn(hush(quiet, stop.clone()));
+        }
         let job = Job {
             ledger: Arc::clone(store),
             transport,
@@ -140,7 +144,21 @@ pub(crate) fn deliver(
         Ok::<_, Failure>(press::deliver(job, compose, chrono::Utc::now, |p| bar.show(p)).await)
     })?;
     bar.finish();
-    ended(common, report.end)
+    match report.end {
+        press::deliver::End::Stopped if quiet.is_some_and(|quiet| quiet.at(chrono::Utc::now())) => Ok(()),
+        end => ended(common, end),
+    }
+}
+
+/// Between two looks at the clock, which may be set.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Ends the sending when it begins to be quiet.
+async fn hush(quiet: Quiet, stop: press::Stop) {
+    while !quiet.at(chrono::Utc::now()) {
+        tokio::time::sleep(LOOK).await;
+    }
+    stop.set();
 }
 
 /// Why the press ended, told.
