@@ -48,7 +48,7 @@ fn an_edition_that_is_late_but_not_too_late_goes_out() {
 #[test]
 fn an_edition_that_is_too_late_waits_for_a_person_and_is_made_once_however_many_were_missed() {
     let room = overdue(TimeDelta::hours(2), "    late: 1h\n");
-    assert_eq!(calendar(&room)["due"].as_str().map(|due| due.len()), Some(20));
+    assert_eq!(calendar(&room)["due"].as_str().map(str::len), Some(20));
     let first = room.run(&["run"]).fine();
     assert!(first.out.contains("too late to go out by itself"), "{first:?}");
     for _ in 0..2 {
