@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod context;
 mod edition;
+mod editors;
 mod dkim;
 mod failures;
 mod keys;
@@ -15,9 +16,11 @@ mod preview;
 mod progress;
 mod publish;
 mod run;
+mod schedule;
 mod send;
 mod serve;
 mod subscribers;
+mod turn;
 mod watch;
 
 use clap::{Parser, Subcommand};
@@ -63,6 +66,8 @@ enum Command {
     Check(check::Arguments),
     /// See what the next edition of a digest would look like
     Preview(preview::Arguments),
+    /// When each digest is due next, and what waits
+    Schedule(schedule::Arguments),
     /// List, show, make, edit, approve or withdraw editions
     Edition(edition::Arguments),
     /// Send a digest's approved editions, or a test of the next one
@@ -89,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Build(a) => build::run(common, &a),
         Command::Check(a) => check::run(common, &a),
         Command::Preview(a) => preview::run(common, &a),
+        Command::Schedule(a) => schedule::run(common, &a),
         Command::Edition(a) => edition::run(common, a),
         Command::Send(a) => send::run(common, &a),
         Command::Subscribers(a) => subscribers::run(common, a),

@@ -14,6 +14,8 @@
 pub mod history;
 // The ledger's contract.
 pub mod ledger;
+// What editors are told.
+pub mod notice;
 // How long to wait before the next try.
 pub mod retry;
 // Signatures that are made ahead.

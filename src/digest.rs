@@ -2,6 +2,10 @@
 
 // One digest sealed at one moment.
 pub mod edition;
+// What happens to an edition whose hour has passed.
+pub mod missed;
+// Hours in which nothing is sent.
+pub mod quiet;
 // Subject, text and HTML from templates.
 pub mod render;
 // When a digest is due.
@@ -14,6 +18,8 @@ pub mod selection;
 pub mod specimen;
 
 pub use edition::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+pub use missed::{Missed, Turn};
+pub use quiet::{Quiet, QuietError};
 pub use schedule::{Schedule, ScheduleError};
 pub use selection::{Selection, select};
 
@@ -42,6 +48,14 @@ pub struct Digest {
     pub template: String,
     /// When it is due; `None`: only by hand.
     pub schedule: Option<Schedule>,
+    /// What a run does that comes later than `late` after the due time.
+    pub missed: Missed,
+    /// How long after its due time an edition is still in time.
+    pub late: std::time::Duration,
+    /// When nothing is sent.
+    pub quiet: Option<Quiet>,
+    /// Who hears by mail of drafts and of what became of an edition.
+    pub editors: Vec<crate::subscriber::Address>,
     /// At most so many pieces an edition.
     pub pieces: usize,
     /// No edition is made with fewer new pieces than this; at least 1.

@@ -6,6 +6,8 @@ pub mod compose;
 pub mod dkim;
 // The one gate through which text becomes a header.
 pub mod headers;
+// A plain-text mail to one of the newsroom's own.
+pub mod note;
 
 use crate::subscriber::Address;
 

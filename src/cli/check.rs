@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::material::{Articles, Material};
-use super::{Common, Done, output};
+use super::{Common, Done, editors, output};
 use crate::config::signing;
 use crate::error::Kind;
 use crate::feed::archive;
@@ -42,6 +42,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
         let name = context.shown(&settings.feeds);
         problems.extend(read_back(&material.newsroom, &plan, material.bodies.as_ref(), &settings.feeds, &name));
     }
+    problems.extend(editors::templates(&context).err().unwrap_or_default());
     output::problems(common, &problems);
     let articles = material.newsroom.articles.len() as u64;
     let errors = material.errors() + problems.len();

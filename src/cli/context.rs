@@ -101,17 +101,20 @@ impl Context {
         self.block_on(store.counts(edition)).map_err(failures::ledger)
     }
 
+    /// The newsroom's own template in a folder of templates, where there is one.
+    pub(crate) fn own_template(&self, folder: &str, name: &str) -> Result<Option<TemplateFile>, Problem> {
+        let path = self.settings.templates.join(folder).join(name);
+        let file = self.shown(&path);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(TemplateFile { file, text })),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Problem::new(file, format!("the template cannot be read: {error}"))),
+        }
+    }
+
     /// The digest's templates, read and tried.
     pub(crate) fn templates(&self, digest: &Digest) -> Result<Templates, Vec<Problem>> {
-        let own = |name: &str| -> Result<Option<TemplateFile>, Problem> {
-            let path = self.settings.templates.join(&digest.template).join(name);
-            let file = self.shown(&path);
-            match std::fs::read_to_string(&path) {
-                Ok(text) => Ok(Some(TemplateFile { file, text })),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(Problem::new(file, format!("the template cannot be read: {error}"))),
-            }
-        };
+        let own = |name: &str| self.own_template(&digest.template, name);
         let [html, text] = render::templates::FILES;
         match (own(html), own(text)) {
             (Ok(html), Ok(text)) => Templates::new(digest, render::Overrides { html, text }),
@@ -130,7 +133,8 @@ impl Context {
 
     /// A moment as the digest's readers name it.
     pub(crate) fn local(digest: &Digest, moment: DateTime<Utc>) -> String {
-        let zone = digest.schedule.as_ref().map_or(chrono_tz::UTC, crate::digest::Schedule::time_zone);
+        let zone = digest.schedule.as_ref().map(crate::digest::Schedule::time_zone);
+        let zone = zone.or(digest.quiet.map(|q| q.time_zone())).unwrap_or(chrono_tz::UTC);
         moment.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M %Z").to_string()
     }
 

@@ -6,7 +6,7 @@ use super::context::{Context, Store};
 use super::{Common, failures, keys, output};
 use crate::config::{TransportSettings, signing};
 use crate::delivery::{Claimed, Unsigned};
-use crate::digest::{Digest, Edition, Sealed};
+use crate::digest::{Digest, Edition, Quiet, Sealed};
 use crate::error::{Failure, Kind};
 use crate::mail::Mail;
 use crate::mail::compose::{self, Identity, Reader, Stencil, StencilError};
@@ -179,13 +179,14 @@ pub(crate) fn told_transport(context: &Context) -> String {
     }
 }
 
-/// Sends what waits of an edition, and shows how it goes.
+/// Sends what waits of an edition, and shows how it goes; ends in good order when it begins to be quiet.
 pub(crate) fn deliver(
     common: &Common,
     context: &Context,
     store: &Store,
     edition: &Edition,
     digest: &Digest,
+    quiet: Option<Quiet>,
 ) -> Result<(), Failure> {
     let writer = Arc::new(Writer::new(context, digest, edition.number, &edition.sealed)?);
     let transport = Arc::new(transport(context)?);
@@ -194,6 +195,9 @@ pub(crate) fn deliver(
     let report = context.block_on(async {
         let stop = on_signals()?;
         let ahead = press::Stop::default();
+        if let Some(quiet) = quiet {
+            tokio::spawn(hush(quiet, stop.clone()));
+        }
         let job = Job {
             ledger: Arc::clone(store),
             transport,
@@ -222,7 +226,21 @@ pub(crate) fn deliver(
         Ok::<_, Failure>(report)
     })?;
     bar.finish();
-    ended(common, report.end)
+    match report.end {
+        press::deliver::End::Stopped if quiet.is_some_and(|quiet| quiet.at(chrono::Utc::now())) => Ok(()),
+        end => ended(common, end),
+    }
+}
+
+/// Between two looks at the clock, which may be set.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Ends the sending when it begins to be quiet.
+async fn hush(quiet: Quiet, stop: press::Stop) {
+    while !quiet.at(chrono::Utc::now()) {
+        tokio::time::sleep(LOOK).await;
+    }
+    stop.set();
 }
 
 /// Why the press ended, told.

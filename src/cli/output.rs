@@ -82,9 +82,9 @@ pub(crate) fn grouped(n: u64) -> String {
     told
 }
 
-/// How an edition's deliveries stand, in words: those that are none are left out.
-pub(crate) fn counts(counts: &Counts) -> String {
-    let told: Vec<String> = [
+/// How many of an edition's deliveries stand how: those that are none are left out.
+pub(crate) fn results(counts: &Counts) -> Vec<(u64, &'static str)> {
+    [
         (counts.accepted, "accepted"),
         (counts.rejected, "refused"),
         (counts.expired, "given up"),
@@ -95,8 +95,12 @@ pub(crate) fn counts(counts: &Counts) -> String {
     ]
     .into_iter()
     .filter(|(n, _)| *n > 0)
-    .map(|(n, word)| format!("{} {word}", grouped(n)))
-    .collect();
+    .collect()
+}
+
+/// How an edition's deliveries stand, in words.
+pub(crate) fn counts(counts: &Counts) -> String {
+    let told: Vec<String> = results(counts).into_iter().map(|(n, word)| format!("{} {word}", grouped(n))).collect();
     if told.is_empty() { "nobody to send it to".to_owned() } else { told.join(", ") }
 }
 

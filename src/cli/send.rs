@@ -1,11 +1,11 @@
 //! `pressrun send DIGEST`, and the sending part of `pressrun run`.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::context::{Context, Store};
 use super::mailing::{self, NOBODY, Writer};
 use super::material::{Articles, Material};
-use super::{Common, Done, failures, output, subscribers};
+use super::{Common, Done, editors, failures, output, subscribers};
 use crate::delivery::{Fate, Ledger, Step};
 use crate::digest::{Approval, Digest, Edition, EditionState};
 use crate::error::{Failure, Kind};
@@ -20,6 +20,9 @@ pub(crate) struct Arguments {
     /// Send the next edition (or the waiting draft) to this address only; the ledger stays as it is
     #[arg(long, value_name = "ADDRESS", conflicts_with = "dry_run")]
     test: Option<String>,
+    /// Send in quiet hours too
+    #[arg(long)]
+    now: bool,
     /// Say what would be sent to how many, and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -65,11 +68,29 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
             format!("edition {} is still a draft: pressrun edition approve {}", draft.id.0, draft.id.0),
         );
     }
-    deliver_all(common, &context, &store, Some(digest))
+    let hours = if arguments.now { Hours::Disregarded } else { Hours::Kept };
+    let sent = deliver_all(common, &context, &store, Some(digest), hours);
+    editors::tell(common, &context, &store);
+    sent
+}
+
+/// What becomes of a digest's quiet hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hours {
+    /// Nothing is sent in them.
+    Kept,
+    /// A person wants it sent all the same.
+    Disregarded,
 }
 
 /// Sends every approved and unfinished edition, of one digest or of all; the caller holds the press lock.
-pub(crate) fn deliver_all(common: &Common, context: &Context, store: &Store, only: Option<&Digest>) -> Done {
+pub(crate) fn deliver_all(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    only: Option<&Digest>,
+    hours: Hours,
+) -> Done {
     let unfinished = context.block_on(store.unfinished()).map_err(failures::ledger)?;
     let mut nothing = true;
     let mut left = 0;
@@ -79,7 +100,7 @@ pub(crate) fn deliver_all(common: &Common, context: &Context, store: &Store, onl
             continue;
         }
         nothing = false;
-        left += deliver(common, context, store, &edition)?;
+        left += deliver(common, context, store, &edition, hours)?;
     }
     if nothing {
         output::line(common, "delivery", "nothing to send");
@@ -92,10 +113,17 @@ pub(crate) fn deliver_all(common: &Common, context: &Context, store: &Store, onl
 }
 
 /// Sends one edition. Answers how many deliveries still wait.
-fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition) -> Result<u64, Failure> {
+fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition, hours: Hours) -> Result<u64, Failure> {
     seal::verify(edition).map_err(|e| failures::seal(common, e))?;
     let digest = context.digest(&edition.digest)?;
-    let ended = mailing::deliver(common, context, store, edition, digest);
+    let quiet = digest.quiet.filter(|_| hours == Hours::Kept);
+    if let Some(until) = quiet.and_then(|quiet| quiet.ends(Utc::now())) {
+        tell_quiet(common, digest, edition, until);
+        return Ok(0);
+    }
+    editors::sending(context, store, digest, edition)?;
+    let ended = mailing::deliver(common, context, store, edition, digest, quiet);
+    editors::stands(context, store, digest, edition)?;
     let counts = context.counts(store, edition.id)?;
     let told = output::counts(&counts);
     output::event(
@@ -115,7 +143,24 @@ fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition)
         );
         output::line(common, "", told);
     }
-    ended.map(|()| counts.waiting + counts.under_way)
+    let left = ended.map(|()| counts.waiting + counts.under_way)?;
+    match quiet.and_then(|quiet| quiet.ends(Utc::now())) {
+        Some(until) if left > 0 => {
+            tell_quiet(common, digest, edition, until);
+            Ok(0)
+        }
+        _ => Ok(left),
+    }
+}
+
+/// An edition waits for its digest's quiet hours to end.
+fn tell_quiet(common: &Common, digest: &Digest, edition: &Edition, until: DateTime<Utc>) {
+    output::event(
+        common,
+        &serde_json::json!({ "event": "quiet", "edition": edition.id, "digest": edition.digest, "number": edition.number, "until": until }),
+    );
+    let until = Context::local(digest, until);
+    output::line(common, "quiet", format!("{} no. {}: quiet hours until {until}", digest.title, edition.number));
 }
 
 /// Sends one mail to one address, outside the ledger.

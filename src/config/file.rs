@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use std::fmt;
 
-use crate::digest::{Approval, BodyLength};
+use crate::digest::{Approval, BodyLength, Missed};
 use crate::feed::{By, Content};
 
 /// The whole file.
@@ -75,6 +75,8 @@ pub struct Newsroom {
     pub authority: Option<String>,
     pub icon: Option<String>,
     pub logo: Option<String>,
+    /// Who hears of drafts and of what became of editions; a digest may name others.
+    pub editors: Vec<String>,
     /// Where article dates without an offset are meant, and schedules without a zone. Default: UTC.
     pub time_zone: Option<String>,
 }
@@ -129,6 +131,10 @@ pub struct Digest {
     pub template: Option<String>,
     pub schedule: Option<String>,
     pub time_zone: Option<String>,
+    pub missed: Option<Missed>,
+    pub late: Option<String>,
+    pub quiet: Option<String>,
+    pub editors: Option<Vec<String>>,
     pub pieces: Option<usize>,
     pub at_least: Option<usize>,
     pub body: Option<BodyLength>,

@@ -45,9 +45,13 @@ pub(super) fn settings(
     let newsroom = written.newsroom.unwrap_or_default();
     let time_zone = check.zone("newsroom.time_zone", newsroom.time_zone.as_deref()).unwrap_or(Tz::UTC);
     let feeds = written.feeds.unwrap_or_default();
+    let editors = check.addresses("newsroom.editors", &newsroom.editors);
     let masthead = check.masthead(newsroom, &feeds);
     let sections = check.sections(written.sections);
-    let digests = check.digests(written.digests.unwrap_or_default(), &sections, &masthead, time_zone);
+    let digests = check.digests(
+        written.digests.unwrap_or_default(),
+        &digests::Around { sections: &sections, masthead: &masthead, zone: time_zone, editors: &editors },
+    );
     let dkim = written.dkim.map(|dkim| check.dkim(dkim, &digests, &masthead, root)).unwrap_or_default();
     let public = check.public(written.public.unwrap_or_default(), &masthead);
     let subscribers = written.subscribers.and_then(|list| check.subscribers(list, root));

@@ -101,6 +101,8 @@ pub struct Edition {
     pub state: EditionState,
     /// Why the press leaves it alone, where it is paused.
     pub paused: Option<String>,
+    /// The due time of the schedule that it was made for; `None` where a person asked for it.
+    pub due: Option<DateTime<Utc>>,
     /// When it was made.
     pub made: DateTime<Utc>,
     /// When it was approved.
@@ -137,6 +139,17 @@ pub trait Editions: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Edition, Self::Error>> + Send;
 
+    /// As [`Editions::draft`], for a due time of the schedule, and records in the same transaction that this due time was
+    /// handled. `None`, and nothing is written, where it had been handled before.
+    fn draft_due(
+        &self,
+        digest: &str,
+        due: DateTime<Utc>,
+        pieces: Vec<EditionPiece>,
+        sealed: Sealed,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Option<Edition>, Self::Error>> + Send;
+
     /// Replaces a draft's pieces, edits and rendering. `false` where it is no draft (any more).
     fn revise(
         &self,
@@ -170,9 +183,10 @@ pub trait Editions: Send + Sync + 'static {
     /// Editions of one digest or of all, newest first, without their bytes.
     fn editions(&self, digest: Option<&str>) -> impl Future<Output = Result<Vec<Edition>, Self::Error>> + Send;
 
-    /// When the digest's schedule was last looked at and found due.
+    /// The due time that was handled last.
     fn last_run(&self, digest: &str) -> impl Future<Output = Result<Option<DateTime<Utc>>, Self::Error>> + Send;
 
-    /// Records that the digest was handled for the due time `due`.
+    /// Records that the due time `due` was handled. Later ones that stand in the record come from a clock that was ahead, and
+    /// are forgotten.
     fn ran(&self, digest: &str, due: DateTime<Utc>) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }

@@ -14,7 +14,7 @@ pub mod templates;
 // What is wrong with a template, and where.
 mod trouble;
 
-pub use templates::{Overrides, TemplateFile, Templates};
+pub use templates::{Overrides, PlainTemplate, TemplateFile, Templates};
 
 use chrono::{DateTime, Utc};
 use std::fmt::Write;

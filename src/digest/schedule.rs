@@ -1,5 +1,10 @@
 //! When a digest is due.
 
+// The next due times.
+pub mod calendar;
+// A schedule in words.
+mod words;
+
 use chrono::{DateTime, Utc};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
@@ -89,7 +94,9 @@ impl FromStr for Schedule {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use chrono::TimeDelta;
     use chrono_tz::{America::Chicago, Europe::Berlin, Tz};
+    use proptest::prelude::*;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse::<DateTime<chrono::FixedOffset>>().unwrap().with_timezone(&Utc)
@@ -176,6 +183,93 @@ mod tests {
             assert_eq!(nightly.due(Some(last), next - chrono::TimeDelta::seconds(1)), None, "before {next}");
             assert_eq!(nightly.due(Some(last), next), Some(next));
             last = next;
+        }
+    }
+
+    /// What the ledger and a run do with a schedule: the record, and each due time that was handled, in order.
+    #[derive(Default)]
+    struct Record {
+        last: Option<DateTime<Utc>>,
+        handled: Vec<DateTime<Utc>>,
+    }
+
+    impl Record {
+        fn run(&mut self, schedule: &Schedule, now: DateTime<Utc>) {
+            if let Some(due) = schedule.due(self.last, now) {
+                self.last = Some(due);
+                self.handled.push(due);
+            }
+        }
+    }
+
+    fn run_every(pattern: &str, zone: Tz, from: &str, until: &str, step: TimeDelta) -> Vec<DateTime<Utc>> {
+        let schedule = schedule(pattern, zone);
+        let (mut now, until) = (at(from), at(until));
+        let mut record = Record { last: Some(now), handled: Vec::new() };
+        while now <= until {
+            record.run(&schedule, now);
+            now += step;
+        }
+        record.handled
+    }
+
+    #[test]
+    fn runs_through_a_skipped_hour_make_one_edition() {
+        let handled = run_every(
+            "30 2 * * *",
+            Berlin,
+            "2026-03-28T12:00:00+01:00",
+            "2026-03-30T12:00:00+02:00",
+            TimeDelta::minutes(10),
+        );
+        assert_eq!(handled, [at("2026-03-29T03:00:00+02:00"), at("2026-03-30T02:30:00+02:00")]);
+    }
+
+    #[test]
+    fn runs_through_a_doubled_hour_make_one_edition() {
+        let handled = run_every(
+            "30 2 * * *",
+            Berlin,
+            "2026-10-24T12:00:00+02:00",
+            "2026-10-26T12:00:00+01:00",
+            TimeDelta::minutes(10),
+        );
+        assert_eq!(handled, [at("2026-10-25T02:30:00+02:00"), at("2026-10-26T02:30:00+01:00")]);
+    }
+
+    proptest! {
+        #[test]
+        fn however_runs_fall_no_due_time_is_handled_twice_and_the_latest_is_never_lost(
+            pattern in prop::sample::select(vec!["30 2 * * *", "0 7 * * FRI", "*/30 * * * *", "0 0 1 * *", "15 3 29 2 *"]),
+            zone in prop::sample::select(vec![Berlin, Chicago, Tz::UTC, Tz::Australia__Lord_Howe, Tz::Africa__Casablanca]),
+            // From 2025 on, so that clocks are set a few times; some runs close together, some the same, some set back.
+            begin in 0_i64..40_000_000,
+            steps in prop::collection::vec(prop_oneof![0_i64..7_200, 0_i64..2_000_000, -100_000_i64..0], 1..60),
+        ) {
+            let schedule = schedule(pattern, zone);
+            let mut now = at("2025-01-01T00:00:00Z") + TimeDelta::seconds(begin);
+            let begun = now;
+            let mut latest_run = now;
+            let mut record = Record { last: Some(now), handled: Vec::new() };
+            for step in steps {
+                now += TimeDelta::seconds(step);
+                let before = record.handled.len();
+                record.run(&schedule, now);
+                latest_run = latest_run.max(now);
+                // What was handled has been due, and is the latest of all that were.
+                if let Some(due) = record.handled.get(before) {
+                    prop_assert!(*due <= now);
+                    prop_assert!(schedule.next(*due).is_none_or(|next| next > now));
+                }
+            }
+            let mut once = record.handled.clone();
+            once.dedup();
+            prop_assert!(once.is_sorted());
+            prop_assert_eq!(once.len(), record.handled.len());
+            // The latest due time before the last run, found by walking forward.
+            let due: Vec<_> = std::iter::successors(schedule.next(begun), |d| schedule.next(*d))
+                .take_while(|d| *d <= latest_run).collect();
+            prop_assert_eq!(record.handled.last(), due.last());
         }
     }
 

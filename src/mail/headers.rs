@@ -91,7 +91,15 @@ impl fmt::Display for MessageId {
 /// The Message-ID of an edition's mail to a subscriber: always the same, so that receivers can fold a resend into the
 /// first; and a hash, so that it tells a stranger nothing. The domain is that of `from`, which is the sender's.
 pub fn message_id(digest: &str, number: u32, subscriber: SubscriberId, from: &Address) -> MessageId {
-    let text = format!("pressrun message 1|{digest}|{number}|{}", subscriber.0);
+    hashed(&format!("pressrun message 1|{digest}|{number}|{}", subscriber.0), from)
+}
+
+/// The Message-ID of a note to one of the newsroom's own: the same for the same occasion and reader.
+pub fn note_id(occasion: &str, to: &Address, from: &Address) -> MessageId {
+    hashed(&format!("pressrun note 1|{occasion}|{to}"), from)
+}
+
+fn hashed(text: &str, from: &Address) -> MessageId {
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
     let domain = from.as_str().rsplit_once('@').map_or("localhost", |(_, domain)| domain);
     MessageId(format!("<{}@{domain}>", hex(&hash.as_ref()[..16])))

@@ -85,6 +85,23 @@ impl<S: Editions> Desk<'_, S> {
         Ok(Some(self.editions.draft(&self.digest.slug, proposal.pieces, proposal.sealed, now).await?))
     }
 
+    /// As [`Desk::draft`], for a due time of the schedule, which then counts as handled; `None` also where it had been handled
+    /// before.
+    ///
+    /// # Errors
+    /// As [`Desk::propose`].
+    pub async fn draft_due(
+        &self,
+        due: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Edition>, SealError<S::Error>> {
+        let Some(p) = self.propose(now).await? else {
+            self.editions.ran(&self.digest.slug, due).await?;
+            return Ok(None);
+        };
+        Ok(self.editions.draft_due(&self.digest.slug, due, p.pieces, p.sealed, now).await?)
+    }
+
     /// Renders a draft anew with other pieces or edits, from the articles as they are now.
     ///
     /// # Errors

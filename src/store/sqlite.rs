@@ -5,6 +5,7 @@
 
 mod editions;
 mod ledger;
+mod notices;
 mod person;
 mod reader;
 mod records;

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
+use pressrun::delivery::notice::{Event, Notice, Notices};
 use pressrun::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
 };
@@ -15,8 +16,8 @@ use std::time::Duration;
 pub const LEASE: Duration = Duration::from_mins(10);
 
 /// All a store must be.
-pub trait Store: Subscribers + Editions + Ledger + Signatures {}
-impl<S: Subscribers + Editions + Ledger + Signatures> Store for S {}
+pub trait Store: Subscribers + Editions + Ledger + Signatures + Notices {}
+impl<S: Subscribers + Editions + Ledger + Signatures + Notices> Store for S {}
 
 pub fn now() -> DateTime<Utc> {
     "2026-11-22T09:00:00Z".parse().unwrap()
@@ -416,6 +417,43 @@ pub async fn signatures_end_with_their_edition<S: Store>(store: S) {
     assert!(claimed.len() == 2 && claimed.iter().all(|c| c.signature.is_some()));
 }
 
+pub async fn a_due_time_has_one_edition_and_is_handled_with_it<S: Store>(store: S) {
+    let draft = || store.draft_due("weekly", later(60), vec![piece("a", Choice::Carried)], sealed("News"), later(65));
+    let made = draft().await.unwrap().unwrap();
+    assert_eq!((made.due, made.state, made.number), (Some(later(60)), EditionState::Draft, 1));
+    assert_eq!(store.last_run("weekly").await.unwrap(), Some(later(60)));
+    assert_eq!(draft().await.unwrap(), None);
+    let listed = store.editions(None).await.unwrap();
+    assert_eq!(listed.iter().map(|e| (e.id, e.due)).collect::<Vec<_>>(), [(made.id, Some(later(60)))]);
+    let by_hand = store.draft("weekly", vec![], sealed("News"), now()).await.unwrap();
+    assert_eq!(by_hand.due, None);
+}
+
+pub async fn a_clock_that_was_ahead_is_forgotten_when_an_earlier_time_is_handled<S: Store>(store: S) {
+    store.ran("weekly", later(1_000_000_000)).await.unwrap();
+    store.ran("daily", later(1_000_000_000)).await.unwrap();
+    store.ran("weekly", later(60)).await.unwrap();
+    assert_eq!(store.last_run("weekly").await.unwrap(), Some(later(60)));
+    assert_eq!(store.last_run("daily").await.unwrap(), Some(later(1_000_000_000)));
+}
+
+pub async fn a_letter_is_to_be_sent_until_it_is_told_and_never_again<S: Store>(store: S) {
+    let edition = approved(&store, &[]).await;
+    let editors = || vec![address("one"), address("two")];
+    store.notify(edition, Event::Sent, editors(), now()).await.unwrap();
+    store.notify(edition, Event::Paused(3), vec![address("one")], later(5)).await.unwrap();
+    let letter = |event, to, since| Notice { edition, event, to: address(to), since };
+    let (one, two) = (letter(Event::Sent, "one", now()), letter(Event::Sent, "two", now()));
+    let paused = letter(Event::Paused(3), "one", later(5));
+    assert_eq!(store.unsent().await.unwrap(), [one.clone(), two.clone(), paused.clone()]);
+    store.told(&one, later(10)).await.unwrap();
+    store.told(&paused, later(10)).await.unwrap();
+    store.notify(edition, Event::Sent, editors(), later(20)).await.unwrap();
+    assert_eq!(store.unsent().await.unwrap(), [two]);
+    store.notify(edition, Event::Paused(4), vec![address("one")], later(30)).await.unwrap();
+    assert_eq!(store.unsent().await.unwrap().len(), 2);
+}
+
 /// Many presses at once: each delivery is claimed by one, begun once, settled once.
 pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S) {
     let names: Vec<String> = (0..300).map(|n| format!("r{n:03}")).collect();
@@ -488,5 +526,8 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     schedule_runs_are_remembered
     a_kept_signature_comes_with_the_claim_until_the_edition_ends
     signatures_end_with_their_edition
+    a_due_time_has_one_edition_and_is_handled_with_it
+    a_clock_that_was_ahead_is_forgotten_when_an_earlier_time_is_handled
+    a_letter_is_to_be_sent_until_it_is_told_and_never_again
     presses_beside_each_other_never_share_a_delivery
 );

@@ -6,22 +6,26 @@ use std::collections::HashMap;
 use super::super::file;
 use super::Check;
 use super::values::{is_domain, is_slug};
-use crate::digest::{Approval, BodyLength, Digest, Schedule, Sender};
+use crate::digest::{Approval, BodyLength, Digest, Missed, Quiet, Schedule, Sender};
 use crate::newsroom::plausible::line_of;
 use crate::newsroom::problem::suggest;
 use crate::newsroom::{Masthead, Section};
+use crate::subscriber::Address;
 
 /// A mail with more pieces is nobody's.
 const MAX_PIECES: usize = 100;
 
+/// What the newsroom says that digests go by.
+pub(super) struct Around<'a> {
+    pub(super) sections: &'a [Section],
+    pub(super) masthead: &'a Masthead,
+    pub(super) zone: Tz,
+    pub(super) editors: &'a [Address],
+}
+
 impl Check<'_, '_> {
-    pub(super) fn digests(
-        &mut self,
-        written: Vec<file::Digest>,
-        sections: &[Section],
-        masthead: &Masthead,
-        zone: Tz,
-    ) -> Vec<Digest> {
+    pub(super) fn digests(&mut self, written: Vec<file::Digest>, around: &Around<'_>) -> Vec<Digest> {
+        let &Around { sections, masthead, zone, editors } = around;
         let mut seen = HashMap::new();
         let mut digests = Vec::new();
         for (i, digest) in written.into_iter().enumerate() {
@@ -64,6 +68,12 @@ impl Check<'_, '_> {
             let preheader = self.pattern(&at("preheader"), digest.preheader, "{{first.summary}}");
             let zone = self.zone(&at("time_zone"), digest.time_zone.as_deref()).unwrap_or(zone);
             let schedule = digest.schedule.and_then(|cron| self.schedule(&at("schedule"), &cron, zone));
+            let late = self.positive(&at("late"), digest.late.as_deref(), Missed::LATE);
+            let quiet = digest.quiet.and_then(|hours| self.quiet(&at("quiet"), &hours, zone));
+            let editors = match &digest.editors {
+                Some(own) => self.addresses(&at("editors"), own),
+                None => editors.to_vec(),
+            };
             let pieces = self.between(&at("pieces"), digest.pieces.unwrap_or(8), 1, MAX_PIECES);
             let at_least = self.between(&at("at_least"), digest.at_least.unwrap_or(1), 1, MAX_PIECES);
             if at_least > pieces && digest.at_least.is_some() {
@@ -105,6 +115,10 @@ impl Check<'_, '_> {
                 preheader,
                 template,
                 schedule,
+                missed: digest.missed.unwrap_or(Missed::Once),
+                late,
+                quiet,
+                editors,
                 pieces,
                 at_least,
                 body: digest.body.unwrap_or(BodyLength::Full),
@@ -160,6 +174,34 @@ impl Check<'_, '_> {
             );
         }
         text
+    }
+
+    /// Each an address alone.
+    pub(super) fn addresses(&mut self, path: &str, texts: &[String]) -> Vec<Address> {
+        let mut addresses: Vec<Address> = Vec::new();
+        for (i, text) in texts.iter().enumerate() {
+            match text.trim().parse() {
+                Ok(address) if addresses.contains(&address) => {}
+                Ok(address) => addresses.push(address),
+                Err(error) => self.wrong(
+                    &format!("{path}.{i}"),
+                    &format!("this is no mail address: {error}"),
+                    "an address alone, for instance editor@paper.example",
+                ),
+            }
+        }
+        addresses
+    }
+
+    fn quiet(&mut self, path: &str, hours: &str, time_zone: Tz) -> Option<Quiet> {
+        match Quiet::new(hours, time_zone) {
+            Ok(quiet) => Some(quiet),
+            Err(error) => {
+                let what = format!("`{}` does not say when it is quiet: {error}", line_of(hours));
+                self.wrong(path, &what, "for instance \"22:00-07:00\"");
+                None
+            }
+        }
     }
 
     pub(super) fn schedule(&mut self, path: &str, cron: &str, time_zone: Tz) -> Option<Schedule> {

@@ -138,6 +138,48 @@ impl Templates {
     }
 }
 
+/// One template of plain text that stands by itself.
+#[derive(Debug)]
+pub struct PlainTemplate {
+    registry: Handlebars<'static>,
+    source: Source,
+}
+
+impl PlainTemplate {
+    const NAME: &str = "text";
+
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn new(file: TemplateFile) -> Result<Self, Vec<Problem>> {
+        let source = Source { file: file.file, text: file.text };
+        let mut registry = registry();
+        registry.register_escape_fn(no_escape);
+        let mut problems = trouble::circles(&source);
+        if let Err(error) = registry.register_template_string(Self::NAME, &source.text) {
+            problems.push(trouble::unreadable(&source, &error));
+        }
+        if problems.is_empty() { Ok(PlainTemplate { registry, source }) } else { Err(problems) }
+    }
+
+    /// Fills it in.
+    ///
+    /// # Errors
+    /// A name that is unknown.
+    pub fn fill(&self, values: &impl Serialize) -> Result<String, Problem> {
+        self.registry.render(Self::NAME, values).map_err(|error| {
+            let known = serde_json::to_value(values).unwrap_or_default();
+            trouble::unfillable(&self.source, &error, &known)
+        })
+    }
+
+    /// Something is wrong with it as a whole.
+    pub fn problem(&self, what: &str, help: &str) -> Problem {
+        self.source.whole(what, help)
+    }
+}
+
 fn registry() -> Handlebars<'static> {
     let mut registry = Handlebars::new();
     registry.set_strict_mode(true);

@@ -28,23 +28,25 @@ impl Editions for SqliteStore {
         now: DateTime<Utc>,
     ) -> Result<Edition, StoreError> {
         let digest = digest.to_owned();
+        self.writer.write(move |db| draft(db, &digest, None, &pieces, &sealed, now)).await
+    }
+
+    async fn draft_due(
+        &self,
+        digest: &str,
+        due: DateTime<Utc>,
+        pieces: Vec<EditionPiece>,
+        sealed: Sealed,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Edition>, StoreError> {
+        let digest = digest.to_owned();
         self.writer
             .write(move |db| {
-                db.prepare_cached(
-                    "INSERT INTO edition (digest, number, state, made, subject, preheader, edits, sealed)
-                     SELECT ?1, 1 + coalesce(max(number), 0), 'draft', ?2, ?3, ?4, ?5, ?6 FROM edition WHERE digest = ?1",
-                )?
-                .execute(params![
-                    digest,
-                    millis(now),
-                    sealed.subject,
-                    sealed.preheader,
-                    json(&Edits::default())?,
-                    json(&sealed)?
-                ])?;
-                let id = EditionId(db.last_insert_rowid());
-                write_pieces(db, id, &pieces)?;
-                edition(db, id)?.ok_or(StoreError::Stopped)
+                if ran(db, &digest, due)? {
+                    draft(db, &digest, Some(due), &pieces, &sealed, now).map(Some)
+                } else {
+                    Ok(None)
+                }
             })
             .await
     }
@@ -109,14 +111,44 @@ impl Editions for SqliteStore {
 
     async fn ran(&self, digest: &str, due: DateTime<Utc>) -> Result<(), StoreError> {
         let digest = digest.to_owned();
-        self.writer
-            .write(move |db| {
-                db.prepare_cached("INSERT INTO schedule_run (digest, due) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
-                    .execute(params![digest, millis(due)])?;
-                Ok(())
-            })
-            .await
+        self.writer.write(move |db| ran(db, &digest, due).map(|_| ())).await
     }
+}
+
+/// Writes down that a due time was handled; whether that is new.
+fn ran(db: &Connection, digest: &str, due: DateTime<Utc>) -> Result<bool, StoreError> {
+    db.prepare_cached("DELETE FROM schedule_run WHERE digest = ?1 AND due > ?2")?
+        .execute(params![digest, millis(due)])?;
+    let written = db
+        .prepare_cached("INSERT INTO schedule_run (digest, due) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?
+        .execute(params![digest, millis(due)])?;
+    Ok(written == 1)
+}
+
+fn draft(
+    db: &Connection,
+    digest: &str,
+    due: Option<DateTime<Utc>>,
+    pieces: &[EditionPiece],
+    sealed: &Sealed,
+    now: DateTime<Utc>,
+) -> Result<Edition, StoreError> {
+    db.prepare_cached(
+        "INSERT INTO edition (digest, number, state, made, subject, preheader, edits, sealed, due)
+         SELECT ?1, 1 + coalesce(max(number), 0), 'draft', ?2, ?3, ?4, ?5, ?6, ?7 FROM edition WHERE digest = ?1",
+    )?
+    .execute(params![
+        digest,
+        millis(now),
+        sealed.subject,
+        sealed.preheader,
+        json(&Edits::default())?,
+        json(sealed)?,
+        due.map(millis)
+    ])?;
+    let id = EditionId(db.last_insert_rowid());
+    write_pieces(db, id, pieces)?;
+    edition(db, id)?.ok_or(StoreError::Stopped)
 }
 
 fn known(db: &Connection, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<ArticleId>, StoreError> {
@@ -204,17 +236,17 @@ fn withdraw(db: &Connection, id: EditionId, now: i64) -> Result<Option<u64>, Sto
 
 fn edition(db: &Connection, id: EditionId) -> Result<Option<Edition>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, digest, number, state, paused, made, approved, edits, seal, sealed FROM edition WHERE id = ?1",
+        "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, sealed FROM edition WHERE id = ?1",
     )?;
     let mut rows = query.query([id.0])?;
     let Some(r) = rows.next()? else { return Ok(None) };
-    let sealed = from_json(&r.get::<_, String>(9)?)?;
+    let sealed = from_json(&r.get::<_, String>(10)?)?;
     read(db, r, sealed).map(Some)
 }
 
 fn editions(db: &Connection, digest: Option<&str>) -> Result<Vec<Edition>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, digest, number, state, paused, made, approved, edits, seal, subject, preheader FROM edition
+        "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, subject, preheader FROM edition
          WHERE ?1 IS NULL OR digest = ?1 ORDER BY made DESC, id DESC",
     )?;
     let mut rows = query.query([digest])?;
@@ -222,8 +254,8 @@ fn editions(db: &Connection, digest: Option<&str>) -> Result<Vec<Edition>, Store
     while let Some(r) = rows.next()? {
         let made = time(r.get(5)?)?;
         let sealed = Sealed {
-            subject: r.get(9)?,
-            preheader: r.get(10)?,
+            subject: r.get(10)?,
+            preheader: r.get(11)?,
             html: String::new(),
             text: String::new(),
             mark: String::new(),
@@ -250,6 +282,7 @@ fn read(db: &Connection, r: &Row<'_>, sealed: Sealed) -> Result<Edition, StoreEr
         edits: from_json(&r.get::<_, String>(7)?)?,
         sealed,
         seal: r.get(8)?,
+        due: time_or_none(r.get(9)?)?,
     })
 }
 

@@ -102,6 +102,19 @@ impl Room {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
+    /// Changes the ledger behind the program's back; how many rows.
+    pub fn sql(&self, statement: &str) -> usize {
+        rusqlite::Connection::open(self.path("var/ledger.sqlite")).unwrap().execute(statement, []).unwrap()
+    }
+
+    /// How many deliveries are so.
+    pub fn count(&self, condition: &str) -> usize {
+        let ledger = rusqlite::Connection::open(self.path("var/ledger.sqlite")).unwrap();
+        let count: i64 =
+            ledger.query_row(&format!("SELECT count(*) FROM delivery WHERE {condition}"), [], |r| r.get(0)).unwrap();
+        usize::try_from(count).unwrap()
+    }
+
     /// The mails in the outbox, by name.
     pub fn outbox(&self) -> Vec<(String, Vec<u8>)> {
         let Ok(entries) = std::fs::read_dir(self.path("outbox")) else { return Vec::new() };
