@@ -2,7 +2,7 @@
 //!
 //! A build walks through the articles and holds every file's stamp against that of the last build. Where nothing but the
 //! text of some articles changed, only those are read, and only the documents that carry them are made: see
-//! [`mod@quick`]. Otherwise the whole newsroom is put together again, but still no unchanged article is parsed and no
+//! `incremental::quick`. Otherwise the whole newsroom is put together again, but still no unchanged article is parsed and no
 //! document is rendered that would come out the same.
 //!
 //! What is remembered stands in one file, which is never trusted further than its checksums go, and never needed.
