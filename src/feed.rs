@@ -10,6 +10,8 @@ pub mod item;
 pub mod json;
 /// Languages and the directions they are written in.
 pub mod language;
+/// What a built file is to HTTP: its media type, how long it may be kept, when it is published.
+pub mod media;
 /// OPML 2.0: the list of all feeds.
 pub mod opml;
 /// The pages for people.

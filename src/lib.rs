@@ -39,6 +39,8 @@ pub mod store;
 // Engines.
 /// Seals, sends and rescues.
 pub mod press;
+/// Answers HTTP: the feeds as they were built, and what stands beside them.
+pub mod web;
 
 // Entrance.
 /// The configuration as written, and as meant.
