@@ -15,6 +15,7 @@ mod preview;
 mod progress;
 mod run;
 mod send;
+mod serve;
 mod subscribers;
 
 use clap::{Parser, Subcommand};
@@ -68,6 +69,8 @@ enum Command {
     Subscribers(subscribers::Arguments),
     /// Who got what, when, and what the server said
     Ledger(ledger::Arguments),
+    /// Serve the feeds and the public pages over HTTP, and send confirmations
+    Serve(serve::Arguments),
     /// Keys that mails are signed with
     Dkim(dkim::Arguments),
 }
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Send(a) => send::run(common, &a),
         Command::Subscribers(a) => subscribers::run(common, a),
         Command::Ledger(a) => ledger::run(common, a),
+        Command::Serve(a) => serve::run(common, &a),
         Command::Dkim(a) => dkim::run(common, &a),
     };
     match done {

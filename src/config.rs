@@ -13,7 +13,9 @@ pub mod secret;
 #[cfg(test)]
 mod tests;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -21,6 +23,8 @@ use crate::digest::Digest;
 use crate::error::{Failure, Kind};
 use crate::newsroom::yaml::{self, Source};
 use crate::newsroom::{Masthead, Problem, Section};
+use crate::subscriber::request::Terms;
+use crate::web::public::Brakes;
 use crate::{feed, press, source, transport};
 
 /// The configuration as meant: every path absolute, every default filled in, every reference checked.
@@ -56,6 +60,21 @@ pub struct Settings {
     pub press: press::Options,
     /// What readers' links point to.
     pub public: Public,
+    /// How `pressrun serve` answers.
+    pub serve: Serve,
+}
+
+/// How `pressrun serve` answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serve {
+    /// Where it listens.
+    pub bind: SocketAddr,
+    /// Proxies whose word about clients is believed.
+    pub trusted: Vec<IpNet>,
+    /// How long requests of readers hold, and how often one inbox is written to.
+    pub terms: Terms,
+    /// What may be asked.
+    pub brakes: Brakes,
 }
 
 /// A CSV that `run` syncs into the ledger.

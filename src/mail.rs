@@ -6,6 +6,8 @@ pub mod compose;
 pub mod dkim;
 /// The one gate through which text becomes a header.
 pub mod headers;
+/// A mail to one person, outside of editions.
+pub mod letter;
 
 use crate::subscriber::Address;
 

@@ -35,6 +35,8 @@ pub struct ConfigFile {
     pub press: Option<Press>,
     /// What links in mails point to.
     pub public: Option<Public>,
+    /// How `pressrun serve` answers.
+    pub serve: Option<Serve>,
 }
 
 /// The newsroom's own data.
@@ -175,6 +177,21 @@ pub struct Public {
     pub url: Option<String>,
     pub unsubscribe_mailbox: Option<String>,
     pub return_path: Option<String>,
+}
+
+/// How `pressrun serve` answers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `Serve`, as written")]
+pub struct Serve {
+    pub bind: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub confirm_within: Option<String>,
+    pub one_letter_in: Option<String>,
+    pub fill_time: Option<String>,
+    pub per_network: Option<u32>,
+    pub per_domain: Option<u32>,
+    pub in_all: Option<u32>,
 }
 
 /// One text, or a list.

@@ -4,6 +4,8 @@
 mod digests;
 /// `transport:` and `smtp:` as meant.
 mod relays;
+/// `serve:` as meant.
+mod serve;
 /// Checks of single values.
 mod values;
 
@@ -65,6 +67,7 @@ pub(super) fn settings(
         transport,
         press: check.press(written.press.unwrap_or_default()),
         public,
+        serve: check.serve(written.serve.unwrap_or_default()),
         masthead,
     }
 }

@@ -7,6 +7,7 @@ mod editions;
 mod ledger;
 mod person;
 mod reader;
+mod requests;
 mod row;
 mod schema;
 mod subscribers;

@@ -15,6 +15,7 @@ mod house;
 mod lists_into_the_ledger;
 mod main_job;
 mod press;
+mod public_pages;
 mod publish;
 mod readers_over_http;
 mod reading_articles;

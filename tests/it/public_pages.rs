@@ -1,0 +1,7 @@
+//! The public pages over real sockets, with a real mail server behind them: who did not ask is not mailed, and who left is
+//! not mailed again.
+
+mod attack;
+mod life;
+mod send;
+mod site;
