@@ -13,6 +13,7 @@ mod material;
 mod output;
 mod preview;
 mod progress;
+mod returns;
 mod run;
 mod send;
 mod serve;
@@ -71,6 +72,8 @@ enum Command {
     Ledger(ledger::Arguments),
     /// Serve the feeds and the public pages over HTTP, and send confirmations
     Serve(serve::Arguments),
+    /// Read mail that came back: who unsubscribes by mail
+    Returns(returns::Arguments),
     /// Keys that mails are signed with
     Dkim(dkim::Arguments),
 }
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Subscribers(a) => subscribers::run(common, a),
         Command::Ledger(a) => ledger::run(common, a),
         Command::Serve(a) => serve::run(common, &a),
+        Command::Returns(a) => returns::run(common, &a),
         Command::Dkim(a) => dkim::run(common, &a),
     };
     match done {

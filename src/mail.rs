@@ -8,6 +8,8 @@ pub mod dkim;
 pub mod headers;
 /// A mail to one person, outside of editions.
 pub mod letter;
+/// Mail that comes back to us.
+pub mod returned;
 
 use crate::subscriber::Address;
 

@@ -124,7 +124,7 @@ pub trait Requests: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 
     /// Nothing goes to her until then (`None`: everything again); withdraws deliveries that have not begun.
-    fn pause(
+    fn take_break(
         &self,
         id: SubscriberId,
         until: Option<DateTime<Utc>>,

@@ -100,7 +100,7 @@ pub enum OwnError {
 
 /// The names of the files that a newsroom may replace.
 pub fn files() -> (impl Iterator<Item = &'static str>, impl Iterator<Item = &'static str>) {
-    let pages = pages::EMBEDDED.iter().map(|(name, _)| *name).chain(["embed"]);
+    let pages = pages::EMBEDDED.iter().map(|(name, _)| *name);
     (pages, letter::EMBEDDED.iter().map(|(name, _)| *name))
 }
 

@@ -2,6 +2,8 @@
 //! not mailed again.
 
 mod attack;
+mod last_word;
 mod life;
+mod returns;
 mod send;
 mod site;

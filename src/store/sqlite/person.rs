@@ -144,6 +144,8 @@ pub(super) fn forget(db: &Connection, eraser: &ErasureKey, who: &Address, now: i
 
 fn erase(db: &Connection, key: &str, now: i64) -> Result<bool, StoreError> {
     withdraw(db, key, None, now)?;
+    // Somebody else may have asked to move to this address.
+    db.prepare_cached("DELETE FROM request WHERE address IS NOT NULL AND lower(address) = ?1")?.execute([key])?;
     let suppressed = db.prepare_cached("DELETE FROM suppression WHERE key = ?1")?.execute([key])?;
     let id: Option<i64> =
         db.prepare_cached("SELECT id FROM subscriber WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?;

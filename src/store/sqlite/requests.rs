@@ -56,13 +56,13 @@ impl Requests for SqliteStore {
             .await
     }
 
-    async fn pause(
+    async fn take_break(
         &self,
         id: SubscriberId,
         until: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        self.writer.write(move |db| pause(db, id.0, until.map(millis), millis(now))).await
+        self.writer.write(move |db| take_break(db, id.0, until.map(millis), millis(now))).await
     }
 
     async fn letters(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Request>, StoreError> {
@@ -213,38 +213,44 @@ fn confirm(
         return Ok(None);
     }
     if !confirmed {
-        // What she says now is newer than that she asked to be forgotten.
-        if let Some(erasure) = person::eraser(db, erasure)? {
-            db.prepare_cached("DELETE FROM erased WHERE mark = ?1")?.execute([erasure.mark(&request.to)])?;
-        }
-        match request.kind {
+        let written = match request.kind {
             RequestKind::Move => take_over(db, &request, network, now)?,
             _ => {
                 for digest in &request.digests {
                     subscribe(db, request.subscriber.0, digest, (id, PAGE, network), now)?;
                 }
+                !request.digests.is_empty()
             }
+        };
+        if !written {
+            return Ok(None);
+        }
+        // What she says now is newer than that she asked to be forgotten.
+        if let Some(erasure) = person::eraser(db, erasure)? {
+            db.prepare_cached("DELETE FROM erased WHERE mark = ?1")?.execute([erasure.mark(&request.to)])?;
         }
         db.prepare_cached("UPDATE request SET state = 'confirmed', due = NULL WHERE id = ?1")?.execute([id.0])?;
     }
     person::by_key(db, &key)
 }
 
-/// The old address ends what it had, so that no list finds it subscribed; the new one has all of it.
-fn take_over(db: &Connection, request: &Request, network: &str, now: i64) -> Result<(), StoreError> {
-    let Some(old) = person::by_number(db, request.subscriber)? else { return Ok(()) };
-    let Some(subscriber) = &old.subscriber else { return Ok(()) };
+/// The old address ends what it had, so that no list finds it subscribed; the new one has all of it. `false` where the old
+/// one had nothing.
+fn take_over(db: &Connection, request: &Request, network: &str, now: i64) -> Result<bool, StoreError> {
+    let Some(old) = person::by_number(db, request.subscriber)? else { return Ok(false) };
+    let confirmed: Vec<_> = old.subscriptions.iter().filter(|s| s.state == SubscriptionState::Confirmed).collect();
+    let Some(subscriber) = old.subscriber.as_ref().filter(|_| !confirmed.is_empty()) else { return Ok(false) };
     let new = match person::by_key(db, &key(&request.to))? {
         Some(there) => there.id.0,
         None => person::begin(db, &request.to, &subscriber.name, subscriber.language.as_deref(), now)?,
     };
-    for subscription in old.subscriptions.iter().filter(|s| s.state == SubscriptionState::Confirmed) {
+    for subscription in confirmed {
         subscribe(db, new, &subscription.digest, (request.id, MOVED, network), now)?;
     }
     db.prepare_cached("UPDATE OR REPLACE pause SET subscriber = ?2 WHERE subscriber = ?1")?
         .execute(params![subscriber.id.0, new])?;
     end(db, &key(&subscriber.address), None, now, now)?;
-    Ok(())
+    Ok(true)
 }
 
 fn subscribe(
@@ -267,7 +273,7 @@ fn subscribe(
     Ok(())
 }
 
-fn pause(db: &Connection, subscriber: i64, until: Option<i64>, now: i64) -> Result<(), StoreError> {
+fn take_break(db: &Connection, subscriber: i64, until: Option<i64>, now: i64) -> Result<(), StoreError> {
     let Some(key) = key_of(db, subscriber)? else { return Ok(()) };
     match until {
         None => {

@@ -11,7 +11,7 @@ use super::words::{Text, Words};
 use crate::feed::language::direction;
 
 /// What ships, by name.
-pub(super) const EMBEDDED: [(&str, &str); 11] = [
+pub(super) const EMBEDDED: [(&str, &str); 12] = [
     ("layout", include_str!("../../../templates/page/layout.html.hbs")),
     ("subscribe", include_str!("../../../templates/page/subscribe.html.hbs")),
     ("link", include_str!("../../../templates/page/link.html.hbs")),
@@ -23,8 +23,8 @@ pub(super) const EMBEDDED: [(&str, &str); 11] = [
     ("preferences", include_str!("../../../templates/page/preferences.html.hbs")),
     ("problem", include_str!("../../../templates/page/problem.html.hbs")),
     ("archive", include_str!("../../../templates/page/archive.html.hbs")),
+    ("embed", include_str!("../../../templates/page/embed.html.hbs")),
 ];
-const EMBED: &str = include_str!("../../../templates/page/embed.html.hbs");
 /// The stylesheet that ships.
 const STYLE: &str = include_str!("../../../templates/page/style.css");
 
@@ -79,7 +79,7 @@ impl Pages {
         let mut registry = Handlebars::new();
         registry.set_strict_mode(true);
         registry.register_helper("t", Box::new(Text { words: words.clone(), html: true }));
-        for (name, embedded) in EMBEDDED.iter().chain([&("embed", EMBED)]) {
+        for (name, embedded) in &EMBEDDED {
             let text = own.iter().find(|(mine, _)| mine == name).map_or(*embedded, |(_, text)| text);
             registry
                 .register_template_string(name, text)

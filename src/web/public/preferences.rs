@@ -110,9 +110,9 @@ pub(super) async fn change<S: Record>(
             // To the end of the day, for the page names a day.
             let until =
                 now().date_naive().checked_add_days(Days::new(days)).map(|day| day.and_time(NaiveTime::MIN).and_utc());
-            public.store.pause(id, until, now()).await
+            public.store.take_break(id, until, now()).await
         }
-        "resume" => public.store.pause(id, None, now()).await,
+        "resume" => public.store.take_break(id, None, now()).await,
         "move" => {
             let Ok(address) = form.get("address").trim().parse::<Address>() else {
                 let bad = Some("subscribe.bad_address");
