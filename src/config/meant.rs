@@ -67,7 +67,7 @@ pub(super) fn settings(
         transport,
         press: check.press(written.press.unwrap_or_default()),
         public,
-        serve: check.serve(written.serve.unwrap_or_default()),
+        serve: check.serve(&written.serve.unwrap_or_default()),
         masthead,
     }
 }

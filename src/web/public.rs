@@ -114,7 +114,7 @@ pub struct Public<S> {
     digests: Vec<Digest>,
     marks: HashMap<DigestMark, String>,
     keys: Keys,
-    public: Url,
+    url: Url,
     terms: Terms,
     trusted: Vec<IpNet>,
     /// A letter waits.
@@ -132,7 +132,7 @@ impl<S: Record> Public<S> {
         let words = Arc::new(Words::new(&options.own.languages, &options.language)?);
         let frame =
             Frame { paper: options.paper, home: options.home.to_string(), base: options.public.path().to_owned() };
-        let letters = Letters::new(words.clone(), &options.own.letters, &frame.paper, options.return_path)?;
+        let letters = Letters::new(&words, &options.own.letters, &frame.paper, options.return_path)?;
         Ok(Arc::new(Public {
             store,
             pages: Pages::new(frame, words, &options.own.pages, options.own.style)?,
@@ -142,7 +142,7 @@ impl<S: Record> Public<S> {
             marks: options.digests.iter().map(|d| (DigestMark::of(&d.slug), d.slug.clone())).collect(),
             digests: options.digests,
             keys: options.keys,
-            public: options.public,
+            url: options.public,
             terms: options.terms,
             trusted: options.trusted,
             wake: Notify::new(),

@@ -16,7 +16,7 @@ const BIND: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOS
 const MOST: usize = 1_000_000;
 
 impl Check<'_, '_> {
-    pub(super) fn serve(&mut self, written: file::Serve) -> Serve {
+    pub(super) fn serve(&mut self, written: &file::Serve) -> Serve {
         let bind = written.bind.as_deref().map(|text| {
             text.trim().parse().unwrap_or_else(|_| {
                 let help = "an address and a port, for instance 127.0.0.1:8080 or [::]:8080";

@@ -213,14 +213,13 @@ fn confirm(
         return Ok(None);
     }
     if !confirmed {
-        let written = match request.kind {
-            RequestKind::Move => take_over(db, &request, network, now)?,
-            _ => {
-                for digest in &request.digests {
-                    subscribe(db, request.subscriber.0, digest, (id, PAGE, network), now)?;
-                }
-                !request.digests.is_empty()
+        let written = if request.kind == RequestKind::Move {
+            take_over(db, &request, network, now)?
+        } else {
+            for digest in &request.digests {
+                subscribe(db, request.subscriber.0, digest, (id, PAGE, network), now)?;
             }
+            !request.digests.is_empty()
         };
         if !written {
             return Ok(None);

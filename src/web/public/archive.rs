@@ -98,7 +98,7 @@ pub(super) async fn edition<S: Record>(
     // A reader's place is filled with words for all of them, her link with the page on which anybody asks for her own.
     let readers = public.pages.text(&digest.language, "archive.readers", &[("digest", &digest.title)]);
     let readers = if readers.is_empty() { digest.title.clone() } else { readers };
-    let link = format!("{}preferences", public.public);
+    let link = format!("{}preferences", public.url);
     match whole.map(|edition| compose::for_all(&edition.sealed, &link, &readers)) {
         Some(Ok(html)) => pages::edition(html, &digest.language),
         Some(Err(error)) => public.fault(&error, &language),

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::sync::Arc;
 
 use super::form::{self, Form};
@@ -180,16 +181,16 @@ async fn opened<S: Record>(
 /// A form for the newspaper's own site.
 pub(super) async fn embed<S: Record>(State(public): State<Arc<Public<S>>>, request: Request<Body>) -> Page {
     let language = public.language(&request);
-    let action = public.public.join("subscribe").map(|url| format!("{url}?lang={language}")).unwrap_or_default();
+    let action = public.url.join("subscribe").map(|url| format!("{url}?lang={language}")).unwrap_or_default();
     let text = |key| escape::attribute(&public.pages.text(&language, key, &[]));
-    let choices: String = public
-        .digests
-        .iter()
-        .map(|digest| {
-            let (slug, title) = (escape::attribute(&digest.slug), escape::attribute(&digest.title));
-            format!("  <label><input type=\"checkbox\" name=\"digest\" value=\"{slug}\" checked> {title}</label>\n")
-        })
-        .collect();
+    let choices = public.digests.iter().fold(String::new(), |mut out, digest| {
+        let (slug, title) = (escape::attribute(&digest.slug), escape::attribute(&digest.title));
+        let _ = writeln!(
+            out,
+            "  <label><input type=\"checkbox\" name=\"digest\" value=\"{slug}\" checked> {title}</label>"
+        );
+        out
+    });
     let code = format!(
         "<form method=\"post\" action=\"{}\" lang=\"{language}\" dir=\"{}\">\n  <label>{}\n    <input type=\"email\" name=\"address\" \
          autocomplete=\"email\" required maxlength=\"254\"></label>\n{choices}  <button>{}</button>\n</form>",

@@ -47,7 +47,7 @@ pub(super) struct Letters {
 
 impl Letters {
     pub(super) fn new(
-        words: Arc<Words>,
+        words: &Arc<Words>,
         own: &[(String, String)],
         paper: &str,
         return_path: Address,
@@ -115,7 +115,7 @@ impl<S: Record> Public<S> {
         let together = titles.join(", ");
         let filled = [("paper", self.letters.paper.as_str()), ("digests", together.as_str())];
         let say = |key| self.letters.words.text(&language, key, &filled).unwrap_or_default();
-        let mut url = self.public.join(&path)?;
+        let mut url = self.url.join(&path)?;
         url.set_query(Some(&format!("lang={language}")));
         let subject = say(subject);
         let values = json!({

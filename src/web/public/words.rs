@@ -51,10 +51,10 @@ impl Words {
             let texts: BTreeMap<String, String> =
                 serde_saphyr::from_str(&text).map_err(|e| WordsError::Unreadable(tag.clone(), e.to_string()))?;
             let all = languages.first().map(|(_, texts)| texts.clone());
-            if let Some(all) = &all {
-                if let Some(unknown) = texts.keys().find(|key| !all.contains_key(*key)) {
-                    return Err(WordsError::Unknown(tag, unknown.clone()));
-                }
+            if let Some(all) = &all
+                && let Some(unknown) = texts.keys().find(|key| !all.contains_key(*key))
+            {
+                return Err(WordsError::Unknown(tag, unknown.clone()));
             }
             if let Some((_, there)) = languages.iter_mut().find(|(known, _)| *known == tag) {
                 there.extend(texts);
