@@ -4,6 +4,7 @@
 mod attack;
 mod last_word;
 mod life;
+mod program;
 mod returns;
 mod send;
 mod site;

@@ -146,6 +146,7 @@ impl<S: Record> Public<S> {
     /// Sends letters as they become due, and takes away what is over; for ever. Drop it to stop: a letter that was on its
     /// way may then be sent a second time.
     pub async fn post(self: Arc<Self>, transport: Arc<Transport>) {
+        self.tidy().await;
         let mut tidied = std::time::Instant::now();
         loop {
             let sent = self.round(&transport).await;
@@ -163,6 +164,10 @@ impl<S: Record> Public<S> {
         self.guard.tidy();
         if let Err(error) = self.store.expire(self.terms, Utc::now()).await {
             tracing::error!(%error, "what is over cannot be taken away");
+        }
+        match self.store.standing().await {
+            Ok(standing) => self.tally.stand(&standing),
+            Err(error) => tracing::error!(%error, "the ledger does not say how many subscribe"),
         }
     }
 

@@ -1,7 +1,9 @@
 //! What the pages count.
 
-use metrics::{Counter, counter};
+use metrics::{Counter, Gauge, counter, gauge};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::subscriber::SubscriptionState;
 
 /// The counters of the pages.
 pub(super) struct Tally {
@@ -12,6 +14,9 @@ pub(super) struct Tally {
     pub(super) left: Counter,
     pub(super) sent: Counter,
     pub(super) unsent: Counter,
+    pending: Gauge,
+    subscribed: Gauge,
+    ended: Gauge,
     text: PrometheusHandle,
 }
 
@@ -26,6 +31,7 @@ impl Tally {
             described!("pressrun_confirmations_total", "Requests that were confirmed.");
             described!("pressrun_unsubscribed_total", "Readers who left, on the page or by one click.");
             described!("pressrun_letters_total", "Letters about requests, by what became of them.");
+            metrics::describe_gauge!("pressrun_subscriptions", "Subscriptions in the ledger, by how they stand.");
             Tally {
                 asked: counter!("pressrun_requests_total"),
                 busy: counter!("pressrun_requests_refused_total", "why" => "limit"),
@@ -34,9 +40,21 @@ impl Tally {
                 left: counter!("pressrun_unsubscribed_total"),
                 sent: counter!("pressrun_letters_total", "outcome" => "sent"),
                 unsent: counter!("pressrun_letters_total", "outcome" => "failed"),
+                pending: gauge!("pressrun_subscriptions", "state" => "pending"),
+                subscribed: gauge!("pressrun_subscriptions", "state" => "confirmed"),
+                ended: gauge!("pressrun_subscriptions", "state" => "ended"),
                 text,
             }
         })
+    }
+
+    /// How many subscriptions stand how.
+    pub(super) fn stand(&self, standing: &[(SubscriptionState, u64)]) {
+        use SubscriptionState::{Confirmed, Ended, Pending};
+        for (state, gauge) in [(Pending, &self.pending), (Confirmed, &self.subscribed), (Ended, &self.ended)] {
+            let count = standing.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count);
+            gauge.set(f64::from(u32::try_from(count).unwrap_or(u32::MAX)));
+        }
     }
 
     pub(super) fn handle(&self) -> PrometheusHandle {

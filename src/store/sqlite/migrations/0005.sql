@@ -1,8 +1,9 @@
 -- What readers ask for on the public pages.
 
 -- A wish that its mail has to confirm. `due` is when that mail is to be sent (again); nothing once it is sent or given up.
+-- No number is given twice: the link of a request that was thrown away must never open somebody else's.
 CREATE TABLE request (
-    id         INTEGER PRIMARY KEY,
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
     subscriber INTEGER NOT NULL REFERENCES subscriber (id),
     kind       TEXT NOT NULL CHECK (kind IN ('subscribe', 'link', 'move')),
     digests    TEXT NOT NULL,               -- JSON: slugs
