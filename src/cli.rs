@@ -15,6 +15,7 @@ mod output;
 mod preview;
 mod progress;
 mod publish;
+mod returns;
 mod run;
 mod schedule;
 mod send;
@@ -76,10 +77,12 @@ enum Command {
     Subscribers(subscribers::Arguments),
     /// Who got what, when, and what the server said
     Ledger(ledger::Arguments),
-    /// Serve the feeds over HTTP
+    /// Serve the feeds and the public pages over HTTP, and send confirmations
     Serve(serve::Arguments),
     /// Send what has changed in the feeds to folders and buckets, and tell the hubs
     Publish(publish::Arguments),
+    /// Read mail that came back: who unsubscribes by mail
+    Returns(returns::Arguments),
     /// Keys that mails are signed with
     Dkim(dkim::Arguments),
 }
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Ledger(a) => ledger::run(common, a),
         Command::Serve(a) => serve::run(common, &a),
         Command::Publish(a) => publish::run(common, &a),
+        Command::Returns(a) => returns::run(common, &a),
         Command::Dkim(a) => dkim::run(common, &a),
     };
     match done {

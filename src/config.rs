@@ -15,6 +15,7 @@ pub mod signing;
 #[cfg(test)]
 mod tests;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,8 @@ use crate::digest::Digest;
 use crate::error::{Failure, Kind};
 use crate::newsroom::yaml::{self, Source};
 use crate::newsroom::{Masthead, Problem, Section};
+use crate::subscriber::request::Terms;
+use crate::web::public::Brakes;
 use crate::{feed, press, publish, source, transport};
 
 /// The configuration as meant: every path absolute, every default filled in, every reference checked.
@@ -88,8 +91,14 @@ pub struct PublishSettings {
 /// How the feeds are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServeSettings {
-    /// Where to listen.
+    /// Where it listens.
     pub bind: SocketAddr,
+    /// Proxies whose word about clients is believed.
+    pub trusted: Vec<IpNet>,
+    /// How long requests of readers hold, and how often one inbox is written to.
+    pub terms: Terms,
+    /// What may be asked.
+    pub brakes: Brakes,
 }
 
 /// A CSV that `run` syncs into the ledger.

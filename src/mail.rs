@@ -6,8 +6,12 @@ pub mod compose;
 pub mod dkim;
 // The one gate through which text becomes a header.
 pub mod headers;
+// A mail to one person, outside of editions.
+pub mod letter;
 // A plain-text mail to one of the newsroom's own.
 pub mod note;
+// Mail that comes back to us.
+pub mod returned;
 
 use crate::subscriber::Address;
 

@@ -14,6 +14,8 @@ pub mod fold;
 pub mod held;
 // Reading and writing lists of subscribers.
 pub mod list;
+// What readers ask for on the public pages.
+pub mod request;
 // Subscriber × digest.
 pub mod subscription;
 // Addresses never to be mailed.

@@ -9,6 +9,8 @@ mod delta;
 mod feeds;
 mod large;
 mod negotiate;
+// The public pages.
+pub mod public;
 mod server;
 mod shelf;
 mod version;
@@ -18,6 +20,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -44,12 +47,14 @@ pub struct Options {
     pub memory: usize,
     /// What one client may cost the others.
     pub limits: Limits,
+    /// Counters beside our own, for `/metrics`.
+    pub counters: Vec<PrometheusHandle>,
 }
 
 impl Options {
     /// 256 MB of memory and the usual limits.
     pub fn new(feeds: PathBuf, public: Url) -> Options {
-        Options { feeds, public, hubs: Vec::new(), memory: 256 << 20, limits: Limits::default() }
+        Options { feeds, public, hubs: Vec::new(), memory: 256 << 20, limits: Limits::default(), counters: Vec::new() }
     }
 }
 
@@ -102,30 +107,35 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop` is ready, and then lets requests under way end. `beside` answers what is neither a feed nor one
 /// of our own two routes; its handlers find the peer's address as [`axum::extract::ConnectInfo`].
 pub async fn serve(listener: TcpListener, options: Options, beside: Router, stop: impl Future<Output = ()>) {
-    let Options { feeds, public, hubs, memory, mut limits } = options;
+    let Options { feeds, public, hubs, memory, mut limits, counters } = options;
     if let Some(files) = open_files() {
         // Who finds no descriptor left waits at the door, and idle connections would not make room for him.
         limits.connections = limits.connections.min(files.saturating_sub(OTHER_FILES).max(1));
     }
     let feeds = Feeds::new(feeds, public, hubs, memory);
     let counts = Counts::new();
-    let text = counts.handle();
+    let mut text = vec![counts.handle()];
+    text.extend(counters);
     let shared = Shared::new(feeds, counts, own_routes(text).merge(beside), limits);
     server::run(listener, shared, stop).await;
 }
 
-fn own_routes(text: count::Text) -> Router {
+fn own_routes(text: Vec<PrometheusHandle>) -> Router {
     let healthz = get(|| async { ([(header::CACHE_CONTROL, "no-store")], "ok\n") });
     Router::new().route("/healthz", healthz).route("/metrics", get(metrics).with_state(Arc::new(text)))
 }
 
 /// The counters, for who asks directly. What came through a proxy came from the world, and is told nothing.
-async fn metrics(State(text): State<Arc<count::Text>>, headers: HeaderMap) -> Response {
+async fn metrics(State(text): State<Arc<Vec<PrometheusHandle>>>, headers: HeaderMap) -> Response {
     let through_proxy = ["x-forwarded-for", "forwarded", "via", "x-real-ip"];
     if through_proxy.iter().any(|name| headers.contains_key(*name)) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text.render()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        text.iter().map(PrometheusHandle::render).collect::<String>(),
+    )
+        .into_response()
 }
 
 /// Raises the limit of open files to what the system allows.

@@ -1,11 +1,15 @@
-//! `pressrun serve`: the feeds over HTTP, until the process is told to stop.
+//! `pressrun serve`: the feeds and the public pages over HTTP, until the process is told to stop.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::context::Context;
-use super::{Common, Done, output};
+use super::{Common, Done, failures, keys, mailing, output};
 use crate::error::{Failure, Kind};
+use crate::store::SqliteStore;
 use crate::web;
+use crate::web::public::{self, Own, Public};
 
 /// Arguments of `pressrun serve`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +26,9 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let bind = arguments.bind.unwrap_or(settings.serve.bind);
     let mut options = web::Options::new(settings.feeds.clone(), settings.masthead.feeds_url.clone());
     options.hubs.clone_from(&settings.feed.hubs);
+    let public = pages(&context)?;
+    options.counters.push(public.metrics());
+    let transport = Arc::new(mailing::transport(&context)?);
     context.block_on(async {
         let listener = web::bind(bind).await.map_err(|error| {
             Failure::new(Kind::Unavailable, format!("cannot listen on {bind}"))
@@ -29,15 +36,74 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
                 .hint("another program may be there already; --bind names another address")
         })?;
         let at = listener.local_addr().unwrap_or(bind);
-        output::line(
-            common,
-            "serve",
-            format!("{} on http://{at}{}", context.shown(&settings.feeds), options.public.path()),
+        let told = format!(
+            "http://{at}{} for the pages, http://{at}{} for {}",
+            settings.public.url.path(),
+            options.public.path(),
+            context.shown(&settings.feeds)
         );
+        output::line(common, "serve", told);
         output::event(common, &serde_json::json!({ "event": "serving", "address": at.to_string() }));
-        web::serve(listener, options, axum::Router::new(), told_to_stop()).await;
+        let router = public.router();
+        tokio::select! {
+            () = web::serve(listener, options, router, told_to_stop()) => {}
+            () = public.post(transport) => {}
+        }
         Ok(())
     })
+}
+
+/// The public pages, with the newsroom's own files in place of the embedded ones.
+fn pages(context: &Context) -> Result<Arc<Public<SqliteStore>>, Failure> {
+    let settings = &context.settings;
+    let options = public::Options {
+        digests: settings.digests.clone(),
+        paper: settings.masthead.title.clone(),
+        home: settings.masthead.url.clone(),
+        public: settings.public.url.clone(),
+        language: settings.masthead.language.clone(),
+        keys: keys::links(context)?,
+        return_path: settings.public.return_path.clone(),
+        terms: settings.serve.terms,
+        brakes: settings.serve.brakes,
+        trusted: settings.serve.trusted.clone(),
+        own: own(&settings.templates)?,
+    };
+    Public::new(options, context.store()?).map_err(|error| {
+        Failure::new(Kind::Material, "the pages cannot be made")
+            .because(error)
+            .hint("mend the file in the folder of templates, or take it away: then the embedded one is used")
+    })
+}
+
+fn own(templates: &Path) -> Result<Own, Failure> {
+    let read = |path: &Path| match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failures::file("cannot read", path, &error)),
+    };
+    let mut own = Own { style: read(&templates.join("page/style.css"))?, ..Own::default() };
+    let (pages, letters) = public::files();
+    for name in pages {
+        let text = read(&templates.join(format!("page/{name}.html.hbs")))?;
+        own.pages.extend(text.map(|text| (name.to_owned(), text)));
+    }
+    for name in letters {
+        let text = read(&templates.join("confirm").join(name))?;
+        own.letters.extend(text.map(|text| (name.to_owned(), text)));
+    }
+    let folder = templates.join("languages");
+    let mut files: Vec<_> = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => vec![],
+        Err(error) => return Err(failures::file("cannot read", &folder, &error)),
+    };
+    files.sort();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "yaml")) {
+        let tag = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        own.languages.extend(read(file)?.map(|text| (tag, text)));
+    }
+    Ok(own)
 }
 
 /// Ready when the process is asked to end: by Ctrl-C, or by the system (SIGTERM).

@@ -39,7 +39,7 @@ pub struct ConfigFile {
     pub public: Option<Public>,
     /// Where the feeds are published to.
     pub publish: Option<Vec<Publish>>,
-    /// How the feeds are served.
+    /// How `pressrun serve` answers.
     pub serve: Option<Serve>,
 }
 
@@ -52,14 +52,6 @@ pub struct Publish {
     pub endpoint: Option<String>,
     pub region: Option<String>,
     pub settle: Option<String>,
-}
-
-/// How the feeds are served.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[allow(missing_docs, reason = "the fields of `ServeSettings`, as written")]
-pub struct Serve {
-    pub bind: Option<String>,
 }
 
 /// The newsroom's own data.
@@ -236,6 +228,21 @@ pub struct Public {
     pub url: Option<String>,
     pub unsubscribe_mailbox: Option<String>,
     pub return_path: Option<String>,
+}
+
+/// How `pressrun serve` answers.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `ServeSettings`, as written")]
+pub struct Serve {
+    pub bind: Option<String>,
+    pub trusted_proxies: Vec<String>,
+    pub confirm_within: Option<String>,
+    pub one_letter_in: Option<String>,
+    pub fill_time: Option<String>,
+    pub per_network: Option<u32>,
+    pub per_domain: Option<u32>,
+    pub in_all: Option<u32>,
 }
 
 /// One text, or a list.

@@ -6,8 +6,10 @@ mod digests;
 mod dkim;
 // `transport:` and `smtp:` as meant.
 mod relays;
-// `publish:` and `serve:` as meant.
-mod serving;
+// `publish:` as meant.
+mod publish;
+// `serve:` as meant.
+mod serve;
 // Checks of single values.
 mod values;
 

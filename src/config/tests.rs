@@ -36,6 +36,28 @@ fn what_is_left_out_has_a_sensible_default() {
 }
 
 #[test]
+fn what_serves_has_careful_defaults_and_tells_what_is_wrong() {
+    let serve = settings("", &Overrides::default()).serve;
+    assert!(serve.bind.ip().is_loopback() && serve.trusted.is_empty());
+    let written = "serve: {bind: '[::]:80', trusted_proxies: [10.0.0.0/8, '::1'], per_network: 1}\n";
+    let serve = settings(written, &Overrides::default()).serve;
+    assert_eq!((serve.trusted.len(), serve.brakes.per_network.get()), (2, 1));
+    for wrong in [
+        "{bind: here}",
+        "{trusted_proxies: [proxy]}",
+        "{per_network: 0}",
+        "{in_all: 1000001}",
+        "{one_letter_in: 0s}",
+        "{confirm_within: soon}",
+        "{trusted_proxy: []}",
+    ] {
+        let text = format!("{SMALLEST}serve: {wrong}\n");
+        let problems = Settings::parse(&text, "config.yaml", Path::new("/"), &Overrides::default()).unwrap_err();
+        assert_eq!(problems.len(), 1, "{wrong}: {problems:?}");
+    }
+}
+
+#[test]
 fn the_command_line_goes_before_the_configuration() {
     let overrides = Overrides { transport: Some("smtp://127.0.0.1:2525".into()), ..Overrides::default() };
     let settings = settings("transport: directory:elsewhere\n", &overrides);
@@ -124,7 +146,7 @@ fn targets_of_publishing_are_read_and_slips_are_told() {
         ("publish: [{to: in-place, region: eu}]", "for buckets"),
         ("publish: [{to: s3://paper, endpoint: s3.example}]", "not a whole address"),
         ("publish: [{to: in-place, settle: soon}]", "not a length of time"),
-        ("serve: {bind: 8080}", "not an address with a port"),
+        ("serve: {bind: 8080}", "no address to listen on"),
     ] {
         let problems = parse(&format!("{text}\n")).unwrap_err();
         assert!(problems.iter().any(|problem| problem.what.contains(says)), "{text}: {problems:?}");

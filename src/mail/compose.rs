@@ -209,6 +209,22 @@ pub fn texts(sealed: &Sealed, identity: &Identity, reader: &Reader) -> Result<(S
     Ok((filled(&sealed.html, Part::Html)?, filled(&sealed.text, Part::Text)?))
 }
 
+/// The HTML part for everybody: `link` instead of a reader's own unsubscribe link, `readers` instead of an address, and no
+/// name.
+///
+/// # Errors
+/// [`StencilError::Slot`].
+pub fn for_all(sealed: &Sealed, link: &str, readers: &str) -> Result<String, StencilError> {
+    let mut out = String::with_capacity(sealed.html.len());
+    splice(&sealed.html, &sealed.mark, |piece| match piece {
+        Piece::Fixed(fixed) => out.push_str(fixed),
+        Piece::Open(Slot::Unsubscribe) => out.push_str(&escape::attribute(link)),
+        Piece::Open(Slot::Address) => out.push_str(&escape::attribute(readers)),
+        Piece::Open(Slot::Name) => {}
+    })?;
+    Ok(out)
+}
+
 /// One reader's message, built from nothing: what [`Stencil::mail`] must give, byte for byte.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ mod notices;
 mod person;
 mod reader;
 mod records;
+mod requests;
 mod row;
 mod schema;
 mod signatures;

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 
 use super::Address;
+use super::fold::LimitKey;
 
 /// Octets of a key.
 pub const KEY_OCTETS: usize = 32;
@@ -35,16 +36,25 @@ impl ErasureKey {
         self.sign("pressrun erased address", &address.key())
     }
 
+    /// An inbox as it is counted: see [`LimitKey`].
+    pub fn limit(&self, inbox: &LimitKey) -> Mark {
+        self.sign_octets("pressrun limit", inbox.as_bytes())
+    }
+
     /// By which a ledger knows its key again.
     pub fn name(&self) -> Mark {
         self.sign("pressrun erasure key", "")
     }
 
     fn sign(&self, purpose: &str, text: &str) -> Mark {
+        self.sign_octets(purpose, text.as_bytes())
+    }
+
+    fn sign_octets(&self, purpose: &str, octets: &[u8]) -> Mark {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(purpose.as_bytes());
         context.update(&[0]);
-        context.update(text.as_bytes());
+        context.update(octets);
         let mut mark = Mark::default();
         mark.copy_from_slice(context.sign().as_ref());
         mark

@@ -53,6 +53,8 @@ pub enum About {
     Digest(DigestMark),
     /// One edition, by its number in the ledger.
     Edition(i64),
+    /// One request, by its number in the ledger.
+    Request(i64),
 }
 
 /// A digest's slug in eight octets: a token has no room for the slug itself. Compare it with the marks of the digests
@@ -270,6 +272,7 @@ fn pack(purpose: Purpose, grant: Grant) -> [u8; CONTENT] {
         About::Everything => (0, [0; 8]),
         About::Digest(DigestMark(mark)) => (1, mark),
         About::Edition(number) => (2, number.to_be_bytes()),
+        About::Request(number) => (3, number.to_be_bytes()),
     };
     let mut content = [0; CONTENT];
     content[0] = purpose_number(purpose) | kind << 4;
@@ -289,6 +292,7 @@ fn unpack(purpose: Purpose, content: [u8; CONTENT]) -> Result<Grant, InvalidToke
         0 => About::Everything,
         1 => About::Digest(DigestMark(about)),
         2 => About::Edition(i64::from_be_bytes(about)),
+        3 => About::Request(i64::from_be_bytes(about)),
         _ => return Err(InvalidToken),
     };
     Ok(Grant { subscriber: SubscriberId(i64::from_be_bytes(subscriber)), about })

@@ -20,6 +20,7 @@ mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
 mod press;
+mod public_pages;
 mod publish;
 mod readers_over_http;
 mod reading_articles;

@@ -207,6 +207,7 @@ fn approve(db: &Connection, id: EditionId, sealed: &Sealed, seal: &str, now: i64
              JOIN subscription n ON n.digest = e.digest AND n.state = 'confirmed'
              JOIN subscriber s ON s.id = n.subscriber
              WHERE e.id = ?1 AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+               AND NOT EXISTS (SELECT 1 FROM pause p WHERE p.subscriber = n.subscriber AND p.until > ?2)
              ORDER BY n.subscriber",
         )?
         .execute(params![id.0, now])?;

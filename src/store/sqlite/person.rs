@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::row::{address, from_word, key, time, time_or_none};
+use super::row::{address, from_json, from_word, key, time, time_or_none};
 use super::subscribers::withdraw;
 use crate::store::StoreError;
-use crate::subscriber::held::ConsentRecord;
+use crate::subscriber::held::{ConsentRecord, RequestRecord};
 use crate::subscriber::{Address, Consent, ErasureKey, Held, Subscriber, SubscriberId, Subscription, Suppression};
 
 /// The given key where the ledger remembers anybody by it; nothing where nobody was ever erased.
@@ -35,14 +35,16 @@ pub(super) fn show(db: &Connection, eraser: Option<&ErasureKey>, of: &Address) -
         let reason = from_word(&r.get::<_, String>(0)?)?;
         held.suppression = Some(Suppression { reason, since: time(r.get(1)?)?, note: r.get(2)? });
     }
-    let mut query = db.prepare_cached("SELECT id, address, name, language, added FROM subscriber WHERE key = ?1")?;
-    if let Some(r) = query.query([&key])?.next()? {
-        let id: i64 = r.get(0)?;
-        let address = address(&r.get::<_, String>(1)?)?;
-        held.added = Some(time(r.get(4)?)?);
-        held.subscriber = Some(Subscriber { id: SubscriberId(id), address, name: r.get(2)?, language: r.get(3)? });
+    if let Some(subscriber) = by_key(db, &key)? {
+        let id = subscriber.id.0;
+        let added = "SELECT added FROM subscriber WHERE id = ?1";
+        held.added = time_or_none(Some(db.prepare_cached(added)?.query_row([id], |r| r.get(0))?))?;
+        held.subscriber = Some(subscriber);
         held.subscriptions = subscriptions(db, id)?;
         held.consents = consents(db, id)?;
+        held.requests = requests(db, id)?;
+        let mut query = db.prepare_cached("SELECT until FROM pause WHERE subscriber = ?1")?;
+        held.paused_until = time_or_none(query.query_row([id], |r| r.get(0)).optional()?)?;
     }
     Ok(Some(held).filter(|held| *held != Held::default()))
 }
@@ -60,15 +62,70 @@ fn subscriptions(db: &Connection, id: i64) -> Result<Vec<Subscription>, StoreErr
 }
 
 fn consents(db: &Connection, id: i64) -> Result<Vec<ConsentRecord>, StoreError> {
-    let mut query =
-        db.prepare_cached("SELECT digest, source, given, recorded FROM consent WHERE subscriber = ?1 ORDER BY id")?;
+    let mut query = db.prepare_cached(
+        "SELECT digest, source, given, recorded, network, wording FROM consent WHERE subscriber = ?1 ORDER BY id",
+    )?;
     let mut rows = query.query([id])?;
     let mut found = vec![];
     while let Some(r) = rows.next()? {
         let consent = Consent { source: r.get(1)?, when: time_or_none(r.get(2)?)? };
-        found.push(ConsentRecord { digest: r.get(0)?, consent, recorded: time(r.get(3)?)? });
+        let (network, wording) = (r.get(4)?, r.get(5)?);
+        found.push(ConsentRecord { digest: r.get(0)?, consent, recorded: time(r.get(3)?)?, network, wording });
     }
     Ok(found)
+}
+
+fn requests(db: &Connection, id: i64) -> Result<Vec<RequestRecord>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT kind, digests, address, network, asked, expires FROM request WHERE subscriber = ?1 ORDER BY id",
+    )?;
+    let mut rows = query.query([id])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        found.push(RequestRecord {
+            kind: from_word(&r.get::<_, String>(0)?)?,
+            digests: from_json(&r.get::<_, String>(1)?)?,
+            address: r.get(2)?,
+            network: r.get(3)?,
+            asked: time(r.get(4)?)?,
+            kept_until: time(r.get(5)?)?,
+        });
+    }
+    Ok(found)
+}
+
+/// Writes somebody down.
+pub(super) fn begin(
+    db: &Connection,
+    address: &Address,
+    name: &str,
+    language: Option<&str>,
+    now: i64,
+) -> Result<i64, StoreError> {
+    db.prepare_cached("INSERT INTO subscriber (key, address, name, language, added) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![key(address), address.as_str(), name, language, now])?;
+    Ok(db.last_insert_rowid())
+}
+
+/// Who has this key.
+pub(super) fn by_key(db: &Connection, key: &str) -> Result<Option<Subscriber>, StoreError> {
+    let mut query = db.prepare_cached("SELECT id, address, name, language FROM subscriber WHERE key = ?1")?;
+    let mut rows = query.query([key])?;
+    let Some(r) = rows.next()? else { return Ok(None) };
+    let address = address(&r.get::<_, String>(1)?)?;
+    Ok(Some(Subscriber { id: SubscriberId(r.get(0)?), address, name: r.get(2)?, language: r.get(3)? }))
+}
+
+/// All that is held about a subscriber; nothing where she was erased.
+pub(super) fn by_number(db: &Connection, id: SubscriberId) -> Result<Option<Held>, StoreError> {
+    let of: Option<String> = db
+        .prepare_cached("SELECT address FROM subscriber WHERE id = ?1 AND key NOT GLOB 'erased:*'")?
+        .query_row([id.0], |r| r.get(0))
+        .optional()?;
+    match of {
+        Some(of) => show(db, None, &address(&of)?),
+        None => Ok(None),
+    }
 }
 
 /// Leaves the mark, and deliveries as numbers of a subscriber who has none of her own.
@@ -87,10 +144,14 @@ pub(super) fn forget(db: &Connection, eraser: &ErasureKey, who: &Address, now: i
 
 fn erase(db: &Connection, key: &str, now: i64) -> Result<bool, StoreError> {
     withdraw(db, key, None, now)?;
+    // Somebody else may have asked to move to this address.
+    db.prepare_cached("DELETE FROM request WHERE address IS NOT NULL AND lower(address) = ?1")?.execute([key])?;
     let suppressed = db.prepare_cached("DELETE FROM suppression WHERE key = ?1")?.execute([key])?;
     let id: Option<i64> =
         db.prepare_cached("SELECT id FROM subscriber WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?;
     let Some(id) = id else { return Ok(suppressed > 0) };
+    db.prepare_cached("DELETE FROM request WHERE subscriber = ?1")?.execute([id])?;
+    db.prepare_cached("DELETE FROM pause WHERE subscriber = ?1")?.execute([id])?;
     db.prepare_cached("DELETE FROM consent WHERE subscriber = ?1")?.execute([id])?;
     db.prepare_cached("DELETE FROM subscription WHERE subscriber = ?1")?.execute([id])?;
     let mut query = db

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
 
 use super::row::{address, from_word, key, millis, time, time_or_none, word};
-use super::{SqliteStore, person};
+use super::{SqliteStore, person, requests};
 use crate::store::StoreError;
 use crate::subscriber::adding::{Known, Step, judge};
 use crate::subscriber::{
@@ -98,9 +98,10 @@ fn known(db: &Connection, eraser: Option<&ErasureKey>, entry: &Entry) -> Result<
         )?
         .query_row(params![key(&entry.address), entry.digest], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
     let state = state.as_deref().map(from_word).transpose()?;
-    let erased = match (id, eraser) {
-        (None, Some(eraser)) => person::erased(db, eraser, &entry.address)?.is_some(),
-        _ => false,
+    // Also where there is somebody: whoever was erased and asks again is known before she has confirmed.
+    let erased = match eraser {
+        Some(eraser) => person::erased(db, eraser, &entry.address)?.is_some(),
+        None => false,
     };
     Ok((Known { state, suppressed, erased }, id))
 }
@@ -118,7 +119,7 @@ fn add(db: &Connection, eraser: Option<&ErasureKey>, entry: &Entry, now: i64) ->
         Step::Begin(state) => {
             let subscriber = match subscriber {
                 Some(id) => id,
-                None => begin(db, &key, entry, now)?,
+                None => person::begin(db, &entry.address, &entry.name, entry.language.as_deref(), now)?,
             };
             write_subscription(db, subscriber, entry, state, since)?;
             write_consent(db, subscriber, entry, now)?;
@@ -133,12 +134,6 @@ fn add(db: &Connection, eraser: Option<&ErasureKey>, entry: &Entry, now: i64) ->
         suppress(db, &key, reason, &entry.note, since, now)?;
     }
     Ok(added)
-}
-
-fn begin(db: &Connection, key: &str, entry: &Entry, now: i64) -> Result<i64, StoreError> {
-    db.prepare_cached("INSERT INTO subscriber (key, address, name, language, added) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![key, entry.address.as_str(), entry.name, entry.language, now])?;
-    Ok(db.last_insert_rowid())
 }
 
 fn write_subscription(
@@ -167,7 +162,7 @@ fn write_consent(db: &Connection, subscriber: i64, entry: &Entry, now: i64) -> R
 }
 
 /// `since` is when she left, `now` when we learn of it.
-fn end(db: &Connection, key: &str, digest: Option<&str>, since: i64, now: i64) -> Result<bool, StoreError> {
+pub(super) fn end(db: &Connection, key: &str, digest: Option<&str>, since: i64, now: i64) -> Result<bool, StoreError> {
     let ended = db
         .prepare_cached(
             "UPDATE subscription SET state = 'ended', since = ?3
@@ -175,6 +170,7 @@ fn end(db: &Connection, key: &str, digest: Option<&str>, since: i64, now: i64) -
                AND state <> 'ended'",
         )?
         .execute(params![key, digest, since])?;
+    requests::call_off(db, key, digest)?;
     withdraw(db, key, digest, now)?;
     Ok(ended > 0)
 }
@@ -191,6 +187,7 @@ fn suppress(
         "INSERT INTO suppression (key, reason, since, note) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
     )?
     .execute(params![key, word(reason)?, since, note])?;
+    requests::call_off(db, key, None)?;
     withdraw(db, key, None, now)
 }
 

@@ -1,29 +1,13 @@
-//! `publish:` and `serve:` as meant.
+//! `publish:` as meant.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
-use super::super::{PublishSettings, ServeSettings, file};
+use super::super::{PublishSettings, file};
 use super::Check;
 use crate::publish::Address;
 use crate::publish::run::SETTLE;
 
-/// Where `pressrun serve` listens unless told otherwise: only a proxy on this machine reaches it.
-const BIND: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
-
 impl Check<'_, '_> {
-    pub(super) fn serve(&mut self, written: &file::Serve) -> ServeSettings {
-        let default = SocketAddr::from(BIND);
-        let bind = written.bind.as_deref().map_or(default, |text| {
-            text.parse().unwrap_or_else(|_| {
-                let hint = "for instance 127.0.0.1:8080, or [::]:8080 for every address of this machine";
-                self.wrong("serve.bind", "this is not an address with a port", hint);
-                default
-            })
-        });
-        ServeSettings { bind }
-    }
-
     pub(super) fn publish(&mut self, written: Vec<file::Publish>, root: &Path) -> Vec<PublishSettings> {
         let mut targets: Vec<PublishSettings> = Vec::new();
         for (i, target) in written.into_iter().enumerate() {

@@ -1,0 +1,215 @@
+//! The public pages: subscribing, confirming, preferences, leaving, and the archive of editions.
+//!
+//! A GET changes nothing, so that scanners and previews of links change nothing either; there is no cookie and no script.
+//! No page says whether an address is known.
+
+mod archive;
+mod form;
+mod guard;
+mod join;
+mod leave;
+mod letter;
+mod pages;
+mod preferences;
+mod tally;
+mod words;
+
+pub use form::LARGEST_FORM;
+pub use guard::Brakes;
+pub use pages::{Frame, TemplateError};
+pub use words::WordsError;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, Response, StatusCode, header};
+use axum::routing::get;
+use chrono::{DateTime, Utc};
+use ipnet::IpNet;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::digest::{Digest, Editions};
+use crate::subscriber::Address;
+use crate::subscriber::request::{Requests, Terms};
+use crate::subscriber::token::{DigestMark, Keys};
+use form::Form;
+use guard::Guard;
+use letter::Letters;
+use pages::Pages;
+use tally::Tally;
+use words::Words;
+
+/// What the pages need of a ledger.
+pub trait Record: Requests + Editions {}
+impl<S: Requests + Editions> Record for S {}
+
+/// How the pages are.
+#[derive(Debug)]
+pub struct Options {
+    /// The newsletters that can be had.
+    pub digests: Vec<Digest>,
+    /// The paper's name and home page.
+    pub paper: String,
+    /// The paper's home page.
+    pub home: Url,
+    /// The address of the pages; ends in a slash.
+    pub public: Url,
+    /// The language of who reads none of ours.
+    pub language: String,
+    /// They sign links.
+    pub keys: Keys,
+    /// Where bounces of confirmations go.
+    pub return_path: Address,
+    /// How long requests hold, and how often one inbox is written to.
+    pub terms: Terms,
+    /// What may be asked.
+    pub brakes: Brakes,
+    /// Proxies whose word about clients is believed.
+    pub trusted: Vec<IpNet>,
+    /// A newsroom's own files, in place of the embedded ones.
+    pub own: Own,
+}
+
+/// A newsroom's own files, in place of the embedded ones.
+#[derive(Debug, Default)]
+pub struct Own {
+    /// Of `templates/page/`, by the name before `.html.hbs`.
+    pub pages: Vec<(String, String)>,
+    /// `templates/page/style.css`.
+    pub style: Option<String>,
+    /// Of `templates/confirm/`, by file name.
+    pub letters: Vec<(String, String)>,
+    /// Of `templates/languages/`, by tag.
+    pub languages: Vec<(String, String)>,
+}
+
+/// What a newsroom's own files got wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnError {
+    /// A template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A file of words.
+    #[error(transparent)]
+    Words(#[from] WordsError),
+}
+
+/// The names of the files that a newsroom may replace.
+pub fn files() -> (impl Iterator<Item = &'static str>, impl Iterator<Item = &'static str>) {
+    let pages = pages::EMBEDDED.iter().map(|(name, _)| *name);
+    (pages, letter::EMBEDDED.iter().map(|(name, _)| *name))
+}
+
+/// The pages of one newsroom.
+pub struct Public<S> {
+    store: Arc<S>,
+    pages: Pages,
+    letters: Letters,
+    guard: Guard,
+    tally: Tally,
+    digests: Vec<Digest>,
+    marks: HashMap<DigestMark, String>,
+    keys: Keys,
+    url: Url,
+    terms: Terms,
+    trusted: Vec<IpNet>,
+    /// A letter waits.
+    wake: Notify,
+}
+
+type Page = Response<Body>;
+
+impl<S: Record> Public<S> {
+    /// Reads the templates.
+    ///
+    /// # Errors
+    /// [`OwnError`].
+    pub fn new(options: Options, store: Arc<S>) -> Result<Arc<Public<S>>, OwnError> {
+        let words = Arc::new(Words::new(&options.own.languages, &options.language)?);
+        let frame =
+            Frame { paper: options.paper, home: options.home.to_string(), base: options.public.path().to_owned() };
+        let letters = Letters::new(&words, &options.own.letters, &frame.paper, options.return_path)?;
+        Ok(Arc::new(Public {
+            store,
+            pages: Pages::new(frame, words, &options.own.pages, options.own.style)?,
+            letters,
+            guard: Guard::new(options.brakes),
+            tally: Tally::new(),
+            marks: options.digests.iter().map(|d| (DigestMark::of(&d.slug), d.slug.clone())).collect(),
+            digests: options.digests,
+            keys: options.keys,
+            url: options.public,
+            terms: options.terms,
+            trusted: options.trusted,
+            wake: Notify::new(),
+        }))
+    }
+
+    /// The pages' routes.
+    pub fn router(self: &Arc<Self>) -> Router {
+        let routes = Router::new()
+            .route("/", get(join::show::<S>))
+            .route("/subscribe", get(join::show::<S>).post(join::ask::<S>))
+            .route("/confirm/{token}", get(join::confirm_page::<S>).post(join::confirm::<S>))
+            .route("/preferences", get(preferences::link_page::<S>).post(preferences::link::<S>))
+            .route("/preferences/{token}", get(preferences::show::<S>).post(preferences::change::<S>))
+            .route("/unsubscribe/", get(preferences::link_page::<S>))
+            .route("/unsubscribe/{token}", get(leave::show::<S>).post(leave::leave::<S>))
+            .route("/archive/", get(archive::all::<S>))
+            .route("/archive/{digest}", get(archive::of_one::<S>))
+            .route("/archive/{digest}/{number}", get(archive::edition::<S>))
+            .route("/embed", get(join::embed::<S>))
+            .route("/style.css", get(style::<S>))
+            .fallback(missing::<S>)
+            .method_not_allowed_fallback(missing::<S>)
+            .with_state(self.clone());
+        match self.pages.base().trim_end_matches('/') {
+            "" => routes,
+            base => Router::new().nest(base, routes),
+        }
+    }
+
+    /// What renders the pages' counters.
+    pub fn metrics(&self) -> PrometheusHandle {
+        self.tally.handle()
+    }
+
+    /// The language of a request.
+    fn language(&self, request: &Request<Body>) -> String {
+        let accept = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let query = Form::query(request);
+        self.pages.words.language(Some(query.get("lang")), accept).to_owned()
+    }
+
+    fn digest(&self, slug: &str) -> Option<&Digest> {
+        self.digests.iter().find(|digest| digest.slug == slug)
+    }
+
+    /// What readers call a digest; its slug where it is no longer in the configuration.
+    fn title<'a>(&'a self, slug: &'a str) -> &'a str {
+        self.digest(slug).map_or(slug, |digest| digest.title.as_str())
+    }
+
+    /// The ledger did not answer. Clients may try again.
+    fn fault(&self, error: &dyn std::error::Error, language: &str) -> Page {
+        tracing::error!(%error, "the ledger does not answer the pages");
+        self.pages.problem(StatusCode::SERVICE_UNAVAILABLE, "fault", language)
+    }
+}
+
+async fn style<S: Record>(State(public): State<Arc<Public<S>>>) -> Page {
+    public.pages.style()
+}
+
+async fn missing<S: Record>(State(public): State<Arc<Public<S>>>, request: Request<Body>) -> Page {
+    let language = public.language(&request);
+    public.pages.problem(StatusCode::NOT_FOUND, "missing", &language)
+}
+
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
