@@ -504,12 +504,10 @@ mod tests {
         #[test]
         fn a_stencil_gives_what_building_the_mail_anew_would_give(
             name in "(\\PC{0,30})|([A-Za-z .-]{0,90})|([É-ÿ ا-ي'\"\\\\<>&@,;=?]{0,60})|(\r\n|a| ){0,9}",
-            user in "[a-z0-9.+=_-]{1,64}",
+            user in "u[a-z0-9+=_-]{0,19}(\\.[a-z0-9+=_-]{1,21}){0,2}",
             domain in "[a-z0-9]{1,60}(\\.[a-z0-9]{1,60}){0,2}\\.example",
             token in "[A-Za-z0-9_.-]{1,200}",
         ) {
-            let user = format!("u{}u", user.replace("..", ".")).replace("..", ".").chars().take(64).collect::<String>();
-            let user = user.trim_end_matches('.');
             with_reader(&format!("{user}@{domain}"), &name, &token, |reader| {
                 let mail = Stencil::new(&sealed(), identity()).unwrap().mail(reader);
                 let anew = anew(&sealed(), &identity(), reader).unwrap();
