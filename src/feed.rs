@@ -135,9 +135,6 @@ impl Format {
 /// What stands in every document that this program makes, near its beginning.
 pub const GENERATOR: &str = "Pressrun";
 
-/// The program's own page.
-pub const GENERATOR_URL: &str = env!("CARGO_PKG_REPOSITORY");
-
 /// One article in the three formats, ready to be put into any document that carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragments {

@@ -8,7 +8,7 @@ use chrono::DateTime;
 
 use super::archive::Document;
 use super::item::{self, Item, clean};
-use super::{Format, Frame, GENERATOR, GENERATOR_URL, Options};
+use super::{Format, Frame, GENERATOR, Options};
 use crate::markup::{absolute, escape};
 use crate::newsroom::{Newsroom, Withdrawn};
 
@@ -90,7 +90,7 @@ pub fn frame(newsroom: &Newsroom, options: &Options, document: &Document) -> Fra
         id: document.feed.id(masthead),
         updated: changed,
         authors: vec![Person { name: clean(&masthead.title).into_owned(), uri: Some(home), ..Person::default() }],
-        generator: Some(Generator { value: GENERATOR.to_owned(), uri: Some(GENERATOR_URL.to_owned()), version: None }),
+        generator: Some(Generator { value: GENERATOR.to_owned(), uri: None, version: None }),
         icon: masthead.icon.as_ref().map(absolute::written),
         logo: masthead.logo.as_ref().map(absolute::written),
         links,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::archive::{Feed, Of, Plan};
 use super::item::clean;
-use super::{Content, Format, GENERATOR, GENERATOR_URL, language, opml};
+use super::{Content, Format, GENERATOR, language, opml};
 use crate::markup::absolute;
 use crate::newsroom::{Article, Newsroom, Place, Problem};
 
@@ -91,7 +91,6 @@ impl Templates {
             opml: opml::FILE.to_owned(),
             icon: masthead.icon.as_ref().map(absolute::written),
             generator: GENERATOR,
-            generator_url: GENERATOR_URL,
             feed: whole.map(|feed| Card::of(newsroom, feed, 0)),
             sections: sections.map(|feed| Card::of(newsroom, feed, HEADLINES_EACH)).collect(),
             more: more.into_iter().filter(|more| !more.feeds.is_empty()).collect(),
@@ -118,7 +117,6 @@ impl Templates {
             opml: format!("../{}", opml::FILE),
             icon: masthead.icon.as_ref().map(absolute::written),
             generator: GENERATOR,
-            generator_url: GENERATOR_URL,
             feed: Some(card),
             sections: Vec::new(),
             more: Vec::new(),
@@ -165,7 +163,6 @@ struct Page<'a> {
     opml: String,
     icon: Option<String>,
     generator: &'a str,
-    generator_url: &'a str,
     feed: Option<Card<'a>>,
     sections: Vec<Card<'a>>,
     more: Vec<More<'a>>,

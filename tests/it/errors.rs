@@ -1,6 +1,6 @@
 //! Errors that a person can act on: each says what, because of what, and what to do; none is a panic.
 
-use crate::support::room::{Ran, Room};
+use crate::support::room::{self, Ran, Room};
 use crate::support::smtp_server::{Script, Server};
 use crate::support::tls;
 
@@ -112,7 +112,7 @@ fn a_full_disk_leaves_the_old_feeds_whole() {
     use std::process::Command;
     let room = Room::small(1);
     room.run(&["run"]).fine();
-    let before = room.read("feeds/rss.xml");
+    let before = room::files(&room.path("feeds"));
     room.article("long", "A long piece", "2026-06-01T08:00:00Z", &"Many words make a long piece. ".repeat(4000));
     let program = env!("CARGO_BIN_EXE_pressrun");
     let output = Command::new("sh")
@@ -124,9 +124,14 @@ fn a_full_disk_leaves_the_old_feeds_whole() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{err}");
     assert!(err.contains("feeds") && err.contains("to do:") && !err.contains("panicked"), "{err}");
-    assert_eq!(room.read("feeds/rss.xml"), before);
+    let broken_off = room::files(&room.path("feeds"));
     room.run(&["build"]).fine();
+    let after = room::files(&room.path("feeds"));
     assert!(room.read("feeds/rss.xml").contains("A long piece"));
+    assert_eq!(broken_off["rss.xml"], before["rss.xml"], "the limit did not bite");
+    for (name, bytes) in broken_off {
+        assert!(before.get(&name) == Some(&bytes) || after.get(&name) == Some(&bytes), "{name} is neither old nor new");
+    }
 }
 
 /// A port on which nobody listens.

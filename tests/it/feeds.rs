@@ -458,44 +458,6 @@ fn a_folder_that_refuses_leaves_every_feed_whole() {
     assert!(files(folder.path()) == before);
 }
 
-const CHILD: &str = "PRESSRUN_TEST_CHILD_FOLDER";
-
-/// The child of the next test: a build whose every article has changed.
-#[test]
-#[ignore = "run by a_disk_that_is_full_leaves_every_feed_whole"]
-fn child_that_builds() {
-    let Some(folder) = std::env::var_os(CHILD) else { return };
-    let mut sample = Sample::torture();
-    sample.newsroom.masthead.copyright = Some("All rights changed".to_owned());
-    let error = build(
-        &sample.newsroom,
-        &sample,
-        &Sample::options(),
-        &Templates::embedded().unwrap(),
-        Path::new(&folder),
-        || {},
-    );
-    println!("child: {}", error.unwrap_err());
-}
-
-#[test]
-#[cfg(unix)]
-fn a_disk_that_is_full_leaves_every_feed_whole() {
-    let folder = tempfile::tempdir().unwrap();
-    Sample::torture().build(folder.path());
-    // A limit on the size of files is how a full disk looks to a process: writing stops in the middle of one.
-    let child = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$@\"", "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "feeds::child_that_builds", "--ignored", "--nocapture"])
-        .env(CHILD, folder.path())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&child.stdout);
-    assert!(child.status.success() && said.contains("child: "), "{said} {}", String::from_utf8_lossy(&child.stderr));
-    whole(folder.path());
-}
-
 #[test]
 fn a_correction_keeps_the_id_and_the_day_and_a_withdrawal_leaves_a_tombstone() {
     let (folder, _guard) = place();

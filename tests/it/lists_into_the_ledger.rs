@@ -341,3 +341,14 @@ async fn a_ledger_that_remembers_the_erased_takes_no_list_without_its_key() {
         assert_eq!(store.forget(&who("omar@example.org"), now()).await, Err(StoreError::ErasureKey));
     }
 }
+
+#[tokio::test]
+async fn a_number_in_the_ledger_is_never_given_to_somebody_else() {
+    // Links carry it: the links in an erased reader's old mails must act on nobody.
+    let room = Room::new();
+    room.add(row("erased@example.org", Confirmed)).await;
+    let erased = room.all().await[0].subscriber.id;
+    room.store.forget(&who("erased@example.org"), now()).await.unwrap();
+    room.add(row("newcomer@example.org", Confirmed)).await;
+    assert_ne!(room.all().await[0].subscriber.id, erased);
+}

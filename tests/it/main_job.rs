@@ -1,6 +1,6 @@
 //! The main job, end to end: from a folder of articles to feeds and a delivered digest.
 
-use crate::support::room::{Room, address};
+use crate::support::room::{self, Room, address};
 
 /// The confirmed readers of Middle-East Outreach in the sample's list.
 fn confirmed_in_the_sample(room: &Room) -> usize {
@@ -46,7 +46,7 @@ fn the_committed_feeds_are_what_the_sample_builds() {
     let room = Room::sample();
     room.run(&["build", "--strict"]).fine();
     let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("feeds");
-    let (committed, built) = (files(&top), files(&room.path("feeds")));
+    let (committed, built) = (room::files(&top), room::files(&room.path("feeds")));
     assert_eq!(committed.keys().collect::<Vec<_>>(), built.keys().collect::<Vec<_>>());
     for (name, bytes) in &committed {
         assert!(
@@ -229,24 +229,4 @@ fn articles_can_be_piped_in_from_another_system() {
     room.run(&["run", "--articles", "stream.jsonl"]).fine();
     assert!(room.read("feeds/news/rss.xml").contains("From the CMS"));
     assert_eq!(room.outbox().len(), 1);
-}
-
-/// All files below a folder, by their names.
-fn files(top: &std::path::Path) -> std::collections::BTreeMap<String, Vec<u8>> {
-    let mut found = std::collections::BTreeMap::new();
-    let mut folders = vec![top.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.insert(
-                    path.strip_prefix(top).unwrap().to_str().unwrap().to_owned(),
-                    std::fs::read(&path).unwrap(),
-                );
-            }
-        }
-    }
-    found
 }

@@ -2,7 +2,7 @@
 
 -- An address is known by its `key`: the address in lower case. `address` is as the reader wrote it.
 CREATE TABLE subscriber (
-    id       INTEGER PRIMARY KEY,
+    id       INTEGER PRIMARY KEY AUTOINCREMENT, -- a number stands in signed links: it is never given twice
     key      TEXT NOT NULL UNIQUE,
     address  TEXT NOT NULL,
     name     TEXT NOT NULL,
