@@ -103,7 +103,7 @@ pub(crate) fn deliver_all(
         left += deliver(common, context, store, &edition, hours)?;
     }
     if nothing {
-        output::line(common, "delivery", "nothing to send");
+        output::line(common, "delivery", "nothing new to send");
     }
     if left > 0 {
         return Err(Failure::new(Kind::Unavailable, format!("{} still to be sent", output::grouped(left)))

@@ -20,9 +20,11 @@ fn a_fresh_clone_builds_its_feeds_and_mails_the_confirmed_readers_once() {
     assert_eq!(room.outbox().len(), readers, "{first:?}");
     assert!(first.out.contains("outbox"), "{first:?}");
 
-    let second = room.run(&["run", "--now"]).fine();
-    assert_eq!(room.outbox().len(), readers, "{second:?}");
-    assert!(second.out.contains("nothing new"), "{second:?}");
+    for again in [&["run"][..], &["run", "--now"]] {
+        let again = room.run(again).fine();
+        assert_eq!(room.outbox().len(), readers, "{again:?}");
+        assert!(again.out.contains("nothing new"), "{again:?}");
+    }
 }
 
 #[test]
