@@ -65,9 +65,11 @@ impl Subscribers for SqliteStore {
         let (erasure, address, note) = (self.erasure.clone(), address.clone(), note.to_owned());
         self.writer
             .write(move |db| {
-                // A bounce that comes back after the erasure must not write the address down again.
+                // A bounce that comes back after the erasure must not write the address down again; once she has asked
+                // anew, it stands there.
                 if let Some(eraser) = &erasure
                     && person::erased(db, eraser, &address)?.is_some()
+                    && person::by_key(db, &key(&address))?.is_none()
                 {
                     return Ok(());
                 }
