@@ -4,14 +4,14 @@
 //!   Postfix::start(&Setup { mailboxes: &["ana@example.net"], ..Setup::default() })
 //!     .submission   STARTTLS and AUTH required     (smtp://desk@localhost:PORT)
 //!     .submissions  TLS from the first byte, AUTH  (smtps://desk@localhost:PORT)
-//!   .open         in the clear, as other machines speak: what comes back, what readers send
+//!     .open         in the clear, as other machines speak: what comes back, what readers send
 //!   .trust          the certificate, for `smtp: trust:`
 //!   .mails(address) what lies in a mailbox, oldest first, as Postfix wrote it
 //! ```
 //!
 //! Every domain that has a mailbox is its own; nothing ever leaves the machine: mail for other domains is refused, or comes
-//! back. Nothing of the system's own configuration is used or changed. Postfix drops rights, so its master must be started by root: who is
-//! not root needs `sudo` without a password. It ends with the value, and after ten minutes in any case.
+//! back. Nothing of the system's own configuration is used or changed. Postfix drops rights, so its master must be started
+//! by root: who is not root needs `sudo` without a password. It ends with the value, and after ten minutes in any case.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use super::tls;
 
 /// So long a mail may take from its acceptance to the mailbox, and Postfix to start.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A forgotten Postfix ends by itself, after so many seconds.
 const LIFE: &str = "600";
 /// `nobody`, whom mailboxes belong to where root runs the tests.
@@ -287,7 +287,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 /// Each mailbox is a Maildir (it ends in a slash) named like the address.
 fn mailboxes(setup: &Setup<'_>) -> String {
-    setup.mailboxes.iter().map(|address| format!("{address} {address}/\n")).collect()
+    setup.mailboxes.iter().flat_map(|address| [address, " ", address, "/\n"]).collect()
 }
 
 fn add_user(passwords: &Path, (user, password): (&str, &str)) {
