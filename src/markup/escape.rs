@@ -103,7 +103,8 @@ fn suspicious(text: &str) -> bool {
 /// Bytes that are looked at together.
 const STRETCH: usize = 64;
 
-/// Whether a byte may begin what [`suspicious_at`] looks for. Without branches.
+/// Whether a byte may begin what [`suspicious_at`] looks for. Without branches, so that sixteen are compared at once.
+#[allow(clippy::needless_bitwise_bool)]
 fn begins_the_unusual(byte: u8) -> bool {
     let control = (byte < b' ') & (byte != b'\n') & (byte != b'\t');
     control | (byte == 0x7F) | (byte == 0xC2) | (byte == 0xE2) | (byte >= 0xEF)
