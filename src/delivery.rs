@@ -16,6 +16,8 @@ pub mod history;
 pub mod ledger;
 // What editors are told.
 pub mod notice;
+// How fast mails may go.
+pub mod pace;
 // How long to wait before the next try.
 pub mod retry;
 // Signatures that are made ahead.
