@@ -22,6 +22,8 @@ pub mod pace;
 pub mod retry;
 // Signatures that are made ahead.
 pub mod signatures;
+// A new sender begins slowly.
+pub mod warm_up;
 // It went wrong: now what?
 pub mod verdict;
 
