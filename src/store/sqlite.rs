@@ -11,6 +11,7 @@ mod person;
 mod reader;
 mod records;
 mod requests;
+mod returns;
 mod row;
 mod schema;
 mod signatures;
