@@ -298,7 +298,9 @@ impl Pace {
             let Pace { eased, accepted, rate, until, .. } = *self;
             let seats = std::mem::take(&mut self.places);
             *self = Pace { eased, accepted, rate, until, ..Pace::new(self.limits.clone(), self.lines, presses, now) };
-            rests.iter().for_each(|rest| self.remember(rest, now));
+            for rest in &rests {
+                self.remember(rest, now);
+            }
             for (name, old) in seats {
                 if let Some(place) = self.place(&name, now) {
                     (place.seats, place.learned, place.grows) = (old.seats, old.learned, old.grows);

@@ -22,7 +22,12 @@ pub struct WarmUp {
 impl WarmUp {
     /// Mails that may still go now; `None` where there is no ceiling any more. `accepted` are those that were accepted in the
     /// last 24 hours, in the 24 hours before, and so on.
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it saturates")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it saturates"
+    )]
     pub fn left(&self, accepted: &[u64]) -> Option<u64> {
         let (today, before) = accepted.split_first().map_or((0, accepted), |(today, before)| (*today, before));
         let best = before.iter().take(DAYS).copied().max().unwrap_or(0);
@@ -53,7 +58,8 @@ mod tests {
         assert_eq!(warm_up(2.0).left(&[0, 200]), Some(400));
         assert_eq!(warm_up(2.0).left(&[100, 0, 0, 0, 0, 0, 0, 800]), Some(1500));
         assert_eq!(warm_up(2.0).left(&[0, 30]), Some(200));
-        let long_ago: Vec<u64> = (0..=DAYS as u64 + 1).map(|day| if day == DAYS as u64 + 1 { 4000 } else { 0 }).collect();
+        let long_ago: Vec<u64> =
+            (0..=DAYS as u64 + 1).map(|day| if day == DAYS as u64 + 1 { 4000 } else { 0 }).collect();
         assert_eq!(warm_up(2.0).left(&long_ago), Some(200));
         assert_eq!(warm_up(0.0).left(&[0, 300]), Some(300), "it never shrinks");
     }

@@ -93,7 +93,9 @@ fn limits_are_shared_anew_when_presses_come_and_go() {
     pace.too_fast("b.example", Duration::from_mins(10), now());
     pace.share(2, now());
     assert!(!pace.has_room("a.example", 7), "who sits, sits");
-    (0..4).for_each(|line| pace.left("a.example", line, Duration::ZERO));
+    for line in 0..4 {
+        pace.left("a.example", line, Duration::ZERO);
+    }
     assert_eq!(taken(&mut pace), 2);
     assert!(matches!(pace.turn("b.example", 0, now()), Turn::At(_)), "a rest is not forgotten");
 }
@@ -135,7 +137,9 @@ fn who_says_too_fast_is_left_alone_then_gets_one_connection_and_one_more_each_mi
 
     let lines = |pace: &mut Pace, at: i64| {
         let open: Vec<usize> = (0..4).filter(|line| pace.turn("gmail.com", *line, after(at)) == Turn::Now).collect();
-        open.iter().for_each(|line| pace.left("gmail.com", *line, Duration::ZERO));
+        for line in &open {
+            pace.left("gmail.com", *line, Duration::ZERO);
+        }
         pace.accepted("gmail.com", after(at));
         open.len()
     };
