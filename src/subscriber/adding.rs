@@ -213,7 +213,7 @@ mod tests {
         let kept = known.suppressed.filter(|_| !judgement.lifts);
         let lifted = known.suppressed.filter(|_| judgement.lifts).map(|kind| (kind, now)).or(known.lifted);
         let suppressed = if judgement.suppresses { entry.suppressed } else { kept };
-        Known { state, suppressed, heard, lifted, ..*known }
+        Known { state, heard, suppressed, lifted, ..*known }
     }
 
     fn is_mailed(known: &Known) -> bool {

@@ -285,7 +285,7 @@ pub(super) fn leave_everything(db: &Connection, key: &str, since: i64) -> Result
     Ok(left)
 }
 
-fn suppress(
+pub(super) fn suppress(
     db: &Connection,
     key: &str,
     reason: SuppressionReason,

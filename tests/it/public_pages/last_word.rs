@@ -141,20 +141,19 @@ async fn live(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     // Pressed again, or after she has left, the button says nothing.
                     if confirmed && asked.live {
                         requests[n].live = false;
-                        match asked.digest {
-                            Some(d) => words[asked.to][d] = Word::Herself,
-                            None => {
-                                prop_assert!(words[asked.from].iter().any(|word| word.is_yes()));
-                                for (d, word) in words[asked.from].into_iter().enumerate() {
-                                    if word.is_yes() {
-                                        words[asked.to][d] = Word::Herself;
-                                    }
+                        if let Some(d) = asked.digest {
+                            words[asked.to][d] = Word::Herself;
+                        } else {
+                            prop_assert!(words[asked.from].iter().any(|word| word.is_yes()));
+                            for (d, word) in words[asked.from].into_iter().enumerate() {
+                                if word.is_yes() {
+                                    words[asked.to][d] = Word::Herself;
                                 }
-                                words[asked.from] = [Word::No; 2];
-                                call_off(&mut requests, |other| other.from == asked.from);
-                                if let Some(until) = paused.remove(&asked.from) {
-                                    paused.insert(asked.to, until);
-                                }
+                            }
+                            words[asked.from] = [Word::No; 2];
+                            call_off(&mut requests, |other| other.from == asked.from);
+                            if let Some(until) = paused.remove(&asked.from) {
+                                paused.insert(asked.to, until);
                             }
                         }
                     }

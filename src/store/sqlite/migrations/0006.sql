@@ -1,21 +1,19 @@
--- What a list has said, and what an operator has overruled.
+-- Mail that comes back.
 
--- When a list first said without a day that it has ended, if it has said so ever since.
-ALTER TABLE subscription ADD COLUMN heard INTEGER;
+-- What came back of a delivery that the relay had taken (state 3): 8 it bounced, 9 its reader complained. Beside the state and
+-- not in it: it may be known before the state is, when a bounce is quicker than the press.
+ALTER TABLE delivery ADD COLUMN returned INTEGER CHECK (returned IN (8, 9));
 
--- Suppressions that were lifted by force: what they were, and why they are no more.
-CREATE TABLE lifted (
-    id      INTEGER PRIMARY KEY,
-    key     TEXT NOT NULL,
-    reason  TEXT NOT NULL,
-    since   INTEGER NOT NULL,
-    note    TEXT NOT NULL,
-    lifted  INTEGER NOT NULL,
-    because TEXT NOT NULL
-) STRICT;
-CREATE INDEX lifted_of ON lifted (key);
-
--- Of a change of address: what the new one is known by.
-ALTER TABLE request ADD COLUMN goal TEXT;
-UPDATE request SET goal = lower(address) WHERE address IS NOT NULL;
-CREATE INDEX request_goal ON request (goal) WHERE goal IS NOT NULL;
+-- Each mail that came back of a delivery, once: `mark` is the hash by which it is known again.
+CREATE TABLE returned (
+    mark     BLOB PRIMARY KEY,
+    delivery INTEGER NOT NULL REFERENCES delivery (id),
+    at       INTEGER NOT NULL,
+    news     TEXT NOT NULL CHECK (news IN ('delayed', 'arrived', 'bounced', 'complained')),
+    cause    TEXT,                        -- why it bounced
+    counts   INTEGER NOT NULL,            -- 1: a bounce that counts towards the operator's patience
+    code     INTEGER NOT NULL,
+    status   TEXT,
+    text     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX returned_of ON returned (delivery, at);
