@@ -22,6 +22,7 @@ mod lists_into_the_ledger;
 mod main_job;
 mod postfix;
 mod press;
+mod press_beside_pages;
 mod public_pages;
 mod publish;
 mod readers_over_http;
