@@ -1,11 +1,12 @@
 //! `pressrun ledger …`: who got what, when, and what the server said.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 
 use super::context::{Context, Store};
 use super::{Common, Done, failures, output};
 use crate::delivery::ledger::Resolution;
+use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
 use crate::error::{Failure, Kind};
 use crate::subscriber::Address;
@@ -29,6 +30,9 @@ enum Action {
         /// Only deliveries that are, or once were, uncertain
         #[arg(long, conflicts_with = "address")]
         uncertain: bool,
+        /// Only deliveries that the mail server refused
+        #[arg(long, conflicts_with_all = ["address", "uncertain"])]
+        refused: bool,
     },
     /// Decide what uncertain deliveries were
     Resolve {
@@ -58,6 +62,15 @@ enum Action {
     },
 }
 
+/// Which deliveries are listed.
+#[derive(Debug, Clone, Copy)]
+enum List {
+    /// Those that are, or once were, uncertain.
+    Uncertain,
+    /// Those that were refused.
+    Refused,
+}
+
 /// Deliveries are listed in pages of this size.
 const PAGE: u32 = 1_000;
 
@@ -75,8 +88,13 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let context = Context::load(common)?;
     let store = context.store()?;
     match arguments.action {
-        Action::Show { edition, address, uncertain } => {
-            show(common, &context, &store, edition, address.as_deref(), uncertain)
+        Action::Show { edition, address, uncertain, refused } => {
+            let list = match (uncertain, refused) {
+                (true, _) => Some(List::Uncertain),
+                (_, true) => Some(List::Refused),
+                _ => None,
+            };
+            show(common, &context, &store, edition, address.as_deref(), list)
         }
         Action::Resolve { edition, decision } => resolve(common, &context, &store, edition, decision),
         Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
@@ -89,7 +107,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     }
 }
 
-fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, uncertain: bool) -> Done {
+fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, list: Option<List>) -> Done {
     let edition = context.edition(store, id)?;
     if let Some(address) = address {
         let to: Address = address.parse().map_err(|e| Failure::new(Kind::Usage, "this is no address").because(e))?;
@@ -115,12 +133,14 @@ fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Opt
             ));
         }
     }
-    if !uncertain {
-        return Ok(());
-    }
+    let Some(list) = list else { return Ok(()) };
     let mut after = None;
     loop {
-        let page = context.block_on(store.doubtful(edition.id, after, PAGE)).map_err(failures::ledger)?;
+        let page = match list {
+            List::Uncertain => context.block_on(store.doubtful(edition.id, after, PAGE)),
+            List::Refused => context.block_on(store.records(edition.id, Some(DeliveryState::Rejected), after, PAGE)),
+        };
+        let page = page.map_err(failures::ledger)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
         for record in &page {
@@ -131,21 +151,36 @@ fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Opt
 
 /// One delivery with its attempts.
 fn tell(common: &Common, record: &DeliveryRecord) {
-    let DeliveryRecord { id, address, state, due, doubts, attempts } = record;
+    let DeliveryRecord { id, address, state, due, doubts, attempts, returned } = record;
     output::event(
         common,
-        &serde_json::json!({ "event": "delivery", "delivery": id, "address": address.as_str(), "state": state, "due": due, "doubts": doubts, "attempts": attempts }),
+        &serde_json::json!({ "event": "delivery", "delivery": id, "address": address.as_str(), "state": state, "due": due, "doubts": doubts, "attempts": attempts, "returned": returned }),
     );
     if common.json {
         return;
     }
     let doubt = if *doubts > 0 { ", uncertain at some time: may have arrived twice" } else { "" };
     output::text(format!("{address}: {}{doubt}", state_name(*state)));
+    let line = |when: DateTime<Utc>, word: &str, Reply { code, status, text }: &Reply| {
+        let when = when.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S");
+        let code = if *code == 0 { String::new() } else { format!("{code} ") };
+        let status = status.as_ref().map(|status| format!("{status} ")).unwrap_or_default();
+        output::text(format!("  {when}  {word:<9} {code}{status}{text}"));
+    };
     for attempt in attempts {
-        let Reply { code, status, text } = &attempt.reply;
-        let when = attempt.ended.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S");
-        let code = if *code == 0 { String::new() } else { format!("{code} {}", status.as_deref().unwrap_or_default()) };
-        output::text(format!("  {when}  {:<9} {code} {text}", attempt.outcome.as_str()));
+        line(attempt.ended, attempt.outcome.as_str(), &attempt.reply);
+    }
+    for one in returned {
+        line(one.when, news_name(one.news), &one.reply);
+    }
+}
+
+fn news_name(news: News) -> &'static str {
+    match news {
+        News::Delayed => "delayed",
+        News::Arrived => "arrived",
+        News::Bounced => "came back",
+        News::Complained => "complaint",
     }
 }
 
@@ -158,6 +193,8 @@ fn state_name(state: DeliveryState) -> &'static str {
         DeliveryState::Expired => "given up after many tries",
         DeliveryState::Uncertain => "uncertain: it may have gone out and may have not",
         DeliveryState::Withdrawn => "withdrawn before its turn",
+        DeliveryState::Bounced => "accepted by the mail server, and came back",
+        DeliveryState::Complained => "accepted by the mail server, and complained of",
     }
 }
 

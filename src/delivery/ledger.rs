@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::history::PastDelivery;
+use super::pace::Rest;
 use super::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settlement};
 use crate::digest::EditionId;
 use crate::subscriber::Address;
@@ -18,7 +19,7 @@ pub struct Counts {
     pub deferred: u64,
     /// Claimed or in flight.
     pub under_way: u64,
-    /// Accepted.
+    /// Accepted, and neither bounced nor complained of.
     pub accepted: u64,
     /// Rejected.
     pub rejected: u64,
@@ -28,6 +29,10 @@ pub struct Counts {
     pub uncertain: u64,
     /// Withdrawn.
     pub withdrawn: u64,
+    /// Accepted, and came back.
+    pub bounced: u64,
+    /// Accepted, and complained of.
+    pub complained: u64,
     /// Of all these: became uncertain at some time, and so may have been delivered twice.
     pub doubtful: u64,
 }
@@ -35,7 +40,8 @@ pub struct Counts {
 impl Counts {
     /// All deliveries.
     pub fn total(&self) -> u64 {
-        self.waiting + self.under_way + self.accepted + self.rejected + self.expired + self.uncertain + self.withdrawn
+        let ended = self.accepted + self.rejected + self.expired + self.withdrawn;
+        self.waiting + self.under_way + self.uncertain + ended + self.bounced + self.complained
     }
 }
 
@@ -159,4 +165,22 @@ pub trait Ledger: Send + Sync + 'static {
         resolution: Resolution,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
+
+    /// Destinations that have said "too fast" lately (their rest is not over since [`super::pace::FORGOTTEN`]), whichever
+    /// press heard it.
+    fn rests(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<Rest>, Self::Error>> + Send;
+
+    /// Writes down that a destination wants to be left alone; the longer rest of several holds.
+    fn rest(&self, rest: &Rest) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// How many presses share this ledger now, this one among them: each keeps to its part of the limits. At least 1.
+    fn presses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<u32, Self::Error>> + Send;
+
+    /// How many deliveries of all editions were accepted in the last 24 hours, in the 24 hours before, and so on: so many
+    /// numbers.
+    fn accepted_by_day(
+        &self,
+        days: usize,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Vec<u64>, Self::Error>> + Send;
 }

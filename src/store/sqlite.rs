@@ -6,10 +6,12 @@
 mod editions;
 mod ledger;
 mod notices;
+mod pace;
 mod person;
 mod reader;
 mod records;
 mod requests;
+mod returns;
 mod row;
 mod schema;
 mod signatures;
