@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::context::{Context, Store};
-use super::mailing::{self, NOBODY, Writer};
+use super::mailing::{self, Halt, NOBODY, Writer};
 use super::material::{Articles, Material};
 use super::{Common, Done, editors, failures, output, subscribers};
 use crate::delivery::{Fate, Ledger, Step};
@@ -71,7 +71,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let hours = if arguments.now { Hours::Disregarded } else { Hours::Kept };
     let sent = deliver_all(common, &context, &store, Some(digest), hours);
     editors::tell(common, &context, &store);
-    sent
+    sent?.or_fail()
 }
 
 /// What becomes of a digest's quiet hours.
@@ -83,6 +83,24 @@ pub(crate) enum Hours {
     Disregarded,
 }
 
+/// What a sending has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Left {
+    /// Deliveries that still wait, and would go if their time had come.
+    pub(crate) waiting: u64,
+}
+
+impl Left {
+    /// A command that has left something is to be run again.
+    pub(crate) fn or_fail(self) -> Done {
+        match self.waiting {
+            0 => Ok(()),
+            left => Err(Failure::new(Kind::Unavailable, format!("{} still to be sent", output::grouped(left)))
+                .hint("the next pressrun run carries on where this one stopped")),
+        }
+    }
+}
+
 /// Sends every approved and unfinished edition, of one digest or of all; the caller holds the press lock.
 pub(crate) fn deliver_all(
     common: &Common,
@@ -90,7 +108,7 @@ pub(crate) fn deliver_all(
     store: &Store,
     only: Option<&Digest>,
     hours: Hours,
-) -> Done {
+) -> Result<Left, Failure> {
     let unfinished = context.block_on(store.unfinished()).map_err(failures::ledger)?;
     let mut nothing = true;
     let mut left = 0;
@@ -105,11 +123,7 @@ pub(crate) fn deliver_all(
     if nothing {
         output::line(common, "delivery", "nothing new to send");
     }
-    if left > 0 {
-        return Err(Failure::new(Kind::Unavailable, format!("{} still to be sent", output::grouped(left)))
-            .hint("the next pressrun run carries on where this one stopped"));
-    }
-    Ok(())
+    Ok(Left { waiting: left })
 }
 
 /// Sends one edition. Answers how many deliveries still wait.
@@ -121,6 +135,7 @@ fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition,
         tell_quiet(common, digest, edition, until);
         return Ok(0);
     }
+    let paused = context.block_on(store.paused(edition.id)).map_err(failures::ledger)?;
     editors::sending(context, store, digest, edition)?;
     let ended = mailing::deliver(common, context, store, edition, digest, quiet);
     editors::stands(context, store, digest, edition)?;
@@ -143,7 +158,20 @@ fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition,
         );
         output::line(common, "", told);
     }
-    let left = ended.map(|()| counts.waiting + counts.under_way)?;
+    let left = counts.waiting + counts.under_way;
+    match ended? {
+        Halt::Paused(why) => return tell_paused(common, digest, edition, &why, paused.is_none()),
+        Halt::Spent => {
+            output::event(
+                common,
+                &serde_json::json!({ "event": "warm_up", "edition": edition.id, "digest": edition.digest, "waiting": left }),
+            );
+            let told = format!("a new sender sends no more in these 24 hours; {} wait", output::grouped(left));
+            output::line(common, "warm-up", told);
+            return Ok(0);
+        }
+        Halt::None => {}
+    }
     match quiet.and_then(|quiet| quiet.ends(Utc::now())) {
         Some(until) if left > 0 => {
             tell_quiet(common, digest, edition, until);
@@ -151,6 +179,25 @@ fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition,
         }
         _ => Ok(left),
     }
+}
+
+/// An edition is paused: a failure where that has just happened, because too many were refused.
+fn tell_paused(common: &Common, digest: &Digest, edition: &Edition, why: &str, new: bool) -> Result<u64, Failure> {
+    let id = edition.id.0;
+    output::event(
+        common,
+        &serde_json::json!({ "event": "paused", "edition": id, "digest": edition.digest, "number": edition.number, "why": why }),
+    );
+    if new {
+        let what = format!("{} no. {} is paused", digest.title, edition.number);
+        let hint = format!(
+            "pressrun ledger show {id} --refused shows what the servers said; pressrun ledger resume {id} goes on"
+        );
+        return Err(Failure::new(Kind::Material, what).because(why).hint(hint));
+    }
+    let told = format!("{} no. {}: {why}. To go on: pressrun ledger resume {id}", digest.title, edition.number);
+    output::line(common, "paused", told);
+    Ok(0)
 }
 
 /// An edition waits for its digest's quiet hours to end.

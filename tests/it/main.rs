@@ -7,6 +7,7 @@
 mod broken_lists;
 mod broken_material;
 mod broken_templates;
+mod browser;
 mod conformance;
 mod crash;
 mod dkim;
@@ -19,8 +20,10 @@ mod house;
 mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
+mod operating;
 mod postfix;
 mod press;
+mod press_beside_pages;
 mod public_pages;
 mod publish;
 mod readers_over_http;
