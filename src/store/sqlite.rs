@@ -10,7 +10,6 @@ mod person;
 mod reader;
 mod records;
 mod requests;
-mod row;
 mod schema;
 mod signatures;
 mod subscribers;
@@ -21,7 +20,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::StoreError;
+use super::{StoreError, row, rules};
 use crate::subscriber::ErasureKey;
 use reader::Readers;
 use writer::Writer;

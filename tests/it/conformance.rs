@@ -9,9 +9,13 @@ use pressrun::delivery::{
 use pressrun::digest::edition::{Choice, Edits};
 use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
+use pressrun::store::{PostgresStore, SqliteStore};
 use pressrun::subscriber::{Added, Address, Consent, Entry, Subscribers, SubscriptionState, SuppressionReason};
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::support;
 
 pub const LEASE: Duration = Duration::from_mins(10);
 
@@ -484,29 +488,43 @@ pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S
     assert_eq!(store.counts(edition).await.unwrap().accepted, 300);
 }
 
-/// Runs one behaviour on a fresh store.
-pub fn on<S, F: Future<Output = ()>>(store: S, behaviour: impl FnOnce(S) -> F) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(behaviour(store));
+/// Runs one behaviour on a fresh store, where there is one.
+pub fn on<S, F: Future<Output = ()>>(open: impl Future<Output = Option<S>>, behaviour: impl FnOnce(S) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        if let Some(store) = open.await {
+            behaviour(store).await;
+        }
+    });
+}
+
+/// A store in one file.
+async fn sqlite(folder: PathBuf) -> Option<SqliteStore> {
+    Some(SqliteStore::open(&folder.join("ledger.sqlite")).unwrap())
+}
+
+/// A store on a server.
+async fn postgres(_: PathBuf) -> Option<PostgresStore> {
+    Some(support::postgres::database()?.store().await)
 }
 
 macro_rules! suite {
-    ($store:ident: $open:expr => $($behaviour:ident)*) => {
+    ($($behaviour:ident)*) => {
+        suite! { @sqlite $($behaviour)* }
+        suite! { @postgres $($behaviour)* }
+    };
+    (@$store:ident $($behaviour:ident)*) => {
         mod $store {
             $(#[test]
             fn $behaviour() {
                 let folder = tempfile::tempdir().unwrap();
-                super::on($open(folder.path()), super::$behaviour);
+                super::on(super::$store(folder.path().to_owned()), super::$behaviour);
             })*
         }
     };
 }
 
-suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&folder.join("ledger.sqlite")).unwrap() =>
+suite! {
     a_list_is_added_once_and_never_revives_anybody
     letter_case_makes_no_second_subscriber
     a_suppressed_address_is_never_mailed_again
@@ -530,4 +548,4 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_clock_that_was_ahead_is_forgotten_when_an_earlier_time_is_handled
     a_letter_is_to_be_sent_until_it_is_told_and_never_again
     presses_beside_each_other_never_share_a_delivery
-);
+}

@@ -7,21 +7,16 @@ use std::time::Duration;
 use super::SqliteStore;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
+use super::rules::{DOUBTFUL_WAIT, End, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
 use crate::delivery::{
-    AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
+    AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Reply, Settlement,
 };
 use crate::digest::EditionId;
 use crate::store::StoreError;
 use crate::subscriber::{Address, SubscriberId};
-
-/// A delivery that became uncertain more often than this is sent again only after [`DOUBTFUL_WAIT`]: a relay that breaks
-/// after every dot would otherwise be sent the same mail as fast as the line allows.
-const QUICK_RESENDS: i64 = 5;
-/// Milliseconds.
-const DOUBTFUL_WAIT: i64 = 10 * 60 * 1000;
 
 impl Ledger for SqliteStore {
     type Error = StoreError;
@@ -262,43 +257,23 @@ fn claim(
 }
 
 fn settle_one(db: &Connection, press: &str, settlement: &Settlement) -> Result<(), StoreError> {
-    let Settlement { id, outcome, reply, when } = settlement;
-    let when = millis(*when);
-    let held = match outcome {
-        Outcome::Accepted => end(db, press, *id, 3, 0, when)?,
-        Outcome::Rejected => end(db, press, *id, 4, 0, when)?,
-        Outcome::Expired => end(db, press, *id, 5, 0, when)?,
-        Outcome::Uncertain => end(db, press, *id, 6, 1, when)?,
-        Outcome::Deferred(due) => put_back(db, press, *id, millis(*due), 1, when)?,
-        Outcome::Untried => put_back(db, press, *id, when, 0, when)?,
-        Outcome::Postponed(due) => put_back(db, press, *id, millis(*due), 0, when)?,
-    };
-    let Some(outcome) = AttemptOutcome::of(outcome) else { return Ok(()) };
-    write_attempt(db, *id, outcome, reply, held, when)
+    let (end, when) = (End::of(settlement), millis(settlement.when));
+    let held = settle_held(db, press, settlement.id, end, when)?;
+    let Some(outcome) = end.attempt else { return Ok(()) };
+    write_attempt(db, settlement.id, outcome, &settlement.reply, held, when)
 }
 
-/// An end, or a doubt. Answers whether the press held it.
-fn end(db: &Connection, press: &str, id: DeliveryId, state: i64, doubt: i64, when: i64) -> Result<bool, StoreError> {
+/// Answers whether the press held it. What is put back waits, or is withdrawn where the edition was withdrawn meanwhile.
+fn settle_held(db: &Connection, press: &str, id: DeliveryId, end: End, when: i64) -> Result<bool, StoreError> {
+    let End { state, due, tries, doubts, .. } = end;
     let changed = db
         .prepare_cached(
-            "UPDATE delivery SET state = ?3, press = NULL, lease = NULL, ended = ?4, tries = tries + 1,
-                 doubts = doubts + ?5, first_try = coalesce(first_try, begun)
+            "UPDATE delivery SET press = NULL, lease = NULL, ended = ?4, tries = tries + ?6, doubts = doubts + ?7,
+                 state = iif(?3 = 0 AND (SELECT e.state FROM edition e WHERE e.id = delivery.edition) = 'withdrawn', 7, ?3),
+                 due = coalesce(?5, due), first_try = iif(?6 > 0, coalesce(first_try, begun), first_try)
              WHERE id = ?1 AND press = ?2",
         )?
-        .execute(params![id.0, press, state, when, doubt])?;
-    Ok(changed == 1)
-}
-
-/// Waiting again, or withdrawn where the edition was withdrawn meanwhile.
-fn put_back(db: &Connection, press: &str, id: DeliveryId, due: i64, tries: i64, when: i64) -> Result<bool, StoreError> {
-    let changed = db
-        .prepare_cached(
-            "UPDATE delivery SET press = NULL, lease = NULL, due = ?3, tries = tries + ?4,
-                 state = iif((SELECT e.state FROM edition e WHERE e.id = delivery.edition) = 'withdrawn', 7, 0),
-                 ended = ?5, first_try = iif(?4 > 0, coalesce(first_try, begun), first_try)
-             WHERE id = ?1 AND press = ?2",
-        )?
-        .execute(params![id.0, press, due, tries, when])?;
+        .execute(params![id.0, press, state, when, due, tries, doubts])?;
     Ok(changed == 1)
 }
 
@@ -328,7 +303,7 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
     let mut query =
         db.prepare_cached("SELECT id FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
     let stuck: Vec<i64> = query.query_map(params![alone, now], |r| r.get(0))?.collect::<Result<_, _>>()?;
-    let lost = Reply { code: 0, status: None, text: "the press stopped before the answer was written down".to_owned() };
+    let lost = lost();
     for id in &stuck {
         write_attempt(db, DeliveryId(*id), AttemptOutcome::Uncertain, &lost, true, now)?;
         db.prepare_cached(
