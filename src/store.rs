@@ -5,11 +5,14 @@ pub mod postgres;
 // One file, for one machine.
 pub mod sqlite;
 
+// Whichever is configured.
+mod either;
 // Values as databases keep them.
 mod row;
 // What every store holds to.
 mod rules;
 
+pub use either::Store;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 

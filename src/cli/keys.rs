@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::failures;
-use crate::config::LedgerAddress;
 use crate::error::{Failure, Kind};
 use crate::subscriber::ErasureKey;
 use crate::subscriber::token::Keys;
@@ -45,8 +44,7 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
 }
 
 fn beside_the_ledger(context: &Context, name: &str) -> PathBuf {
-    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
-    ledger.with_file_name(name)
+    context.settings.cache.with_file_name(name)
 }
 
 /// What a file of secrets holds; makes it where it is missing.

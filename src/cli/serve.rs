@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::{Common, Done, failures, keys, mailing, output};
 use crate::error::{Failure, Kind};
-use crate::store::SqliteStore;
+use crate::store::Store;
 use crate::web;
 use crate::web::public::{self, Own, Public};
 
@@ -54,7 +54,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
 }
 
 /// The public pages, with the newsroom's own files in place of the embedded ones.
-fn pages(context: &Context) -> Result<Arc<Public<SqliteStore>>, Failure> {
+fn pages(context: &Context) -> Result<Arc<Public<Store>>, Failure> {
     let settings = &context.settings;
     let options = public::Options {
         digests: settings.digests.clone(),

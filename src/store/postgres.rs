@@ -14,6 +14,7 @@ mod person;
 mod pool;
 mod records;
 mod requests;
+mod returns;
 mod schema;
 mod signatures;
 mod sql;

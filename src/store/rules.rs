@@ -20,7 +20,7 @@ pub(in crate::store) fn lost() -> Reply {
 }
 
 /// In the order of the column's numbers.
-const STATES: [DeliveryState; 8] = [
+const STATES: [DeliveryState; 10] = [
     DeliveryState::Waiting,
     DeliveryState::Claimed,
     DeliveryState::InFlight,
@@ -29,6 +29,8 @@ const STATES: [DeliveryState; 8] = [
     DeliveryState::Expired,
     DeliveryState::Uncertain,
     DeliveryState::Withdrawn,
+    DeliveryState::Bounced,
+    DeliveryState::Complained,
 ];
 
 /// A delivery's state by its number in the database.

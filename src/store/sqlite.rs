@@ -10,6 +10,7 @@ mod person;
 mod reader;
 mod records;
 mod requests;
+mod returns;
 mod schema;
 mod signatures;
 mod subscribers;

@@ -1,8 +1,10 @@
 //! What every store must keep, written once. `suite!` makes one module of tests a store.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use pressrun::delivery::bounce::Cause;
 use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
 use pressrun::delivery::notice::{Event, Notice, Notices};
+use pressrun::delivery::returns::{Filed, News, Patience, Return, Returns};
 use pressrun::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
 };
@@ -10,7 +12,9 @@ use pressrun::digest::edition::{Choice, Edits};
 use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
 use pressrun::store::{PostgresStore, SqliteStore};
-use pressrun::subscriber::{Added, Address, Consent, Entry, Subscribers, SubscriptionState, SuppressionReason};
+use pressrun::subscriber::{
+    Added, Address, Consent, Entry, SubscriberId, Subscribers, SubscriptionState, SuppressionReason,
+};
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,8 +24,8 @@ use crate::support;
 pub const LEASE: Duration = Duration::from_mins(10);
 
 /// All a store must be.
-pub trait Store: Subscribers + Editions + Ledger + Signatures + Notices {}
-impl<S: Subscribers + Editions + Ledger + Signatures + Notices> Store for S {}
+pub trait Store: Subscribers + Editions + Ledger + Signatures + Notices + Returns {}
+impl<S: Subscribers + Editions + Ledger + Signatures + Notices + Returns> Store for S {}
 
 pub fn now() -> DateTime<Utc> {
     "2026-11-22T09:00:00Z".parse().unwrap()
@@ -458,6 +462,149 @@ pub async fn a_letter_is_to_be_sent_until_it_is_told_and_never_again<S: Store>(s
     assert_eq!(store.unsent().await.unwrap().len(), 2);
 }
 
+/// An edition whose mails the relay took, all at `taken`.
+async fn accepted<S: Store>(store: &S, readers: &[&str], taken: DateTime<Utc>) -> (EditionId, Vec<DeliveryId>) {
+    let entries = readers.iter().map(|r| entry(r, SubscriptionState::Confirmed)).collect();
+    store.add(entries, taken).await.unwrap();
+    let edition = store.draft("weekly", vec![], sealed("News"), taken).await.unwrap().id;
+    store.approve(edition, sealed("News"), "seal".to_owned(), taken).await.unwrap();
+    let claimed = store.claim(&"p".to_owned(), edition, 100, LEASE, taken).await.unwrap();
+    let ids: Vec<_> = claimed.iter().map(|c| c.id).collect();
+    store.turn(&"p".to_owned(), vec![], ids.clone(), LEASE, taken).await.unwrap();
+    let settle = |id: &DeliveryId| Settlement {
+        id: *id,
+        outcome: Outcome::Accepted,
+        reply: Reply::read("250 2.0.0 queued"),
+        when: taken,
+    };
+    store.turn(&"p".to_owned(), ids.iter().map(settle).collect(), vec![], LEASE, taken).await.unwrap();
+    store.finish(edition, taken).await.unwrap();
+    (edition, ids)
+}
+
+const PATIENCE: Patience = Patience { bounces: 3, within: Duration::from_hours(30 * 24) };
+
+fn returned(mark: u8, delivery: DeliveryId, news: News, cause: Option<Cause>) -> Return {
+    Return { mark: [mark; 32], delivery, news, cause, reply: Reply::read("550 5.1.1 no such user <x@readers.example>") }
+}
+
+async fn file<S: Store>(store: &S, returns: Vec<Return>, when: DateTime<Utc>) -> Vec<Filed> {
+    store.file(returns, PATIENCE, when).await.unwrap()
+}
+
+pub async fn what_comes_back_settles_its_delivery_once<S: Store>(store: S) {
+    use DeliveryState as D;
+    use Filed::{Again, Nobody, Noted, Suppressed};
+    let (edition, ids) = accepted(&store, &["ana", "ben", "eva", "ida", "max"], now()).await;
+    assert_eq!(store.delivery_of(edition, SubscriberId(ids[0].0 + 1000)).await.unwrap(), None);
+    let (of, ana) = store.reader_of(ids[0]).await.unwrap().unwrap();
+    assert_eq!((of, store.delivery_of(edition, ana).await.unwrap()), (edition, Some(ids[0])));
+    let batch = || {
+        vec![
+            returned(1, ids[0], News::Bounced, Some(Cause::NoMailbox)),
+            returned(2, ids[1], News::Bounced, Some(Cause::Full)),
+            returned(3, ids[2], News::Delayed, None),
+            returned(4, ids[3], News::Complained, None),
+            returned(5, ids[4], News::Arrived, None),
+            returned(6, DeliveryId(9_999), News::Complained, None),
+        ]
+    };
+    assert_eq!(file(&store, batch(), later(60)).await, [Suppressed, Noted, Noted, Suppressed, Noted, Nobody]);
+    let counts = store.counts(edition).await.unwrap();
+    assert_eq!((counts.accepted, counts.bounced, counts.complained, counts.total()), (2, 2, 1, 5));
+    assert_eq!(file(&store, batch(), later(90)).await, [Again, Again, Again, Again, Again, Nobody]);
+    assert_eq!(store.counts(edition).await.unwrap(), counts);
+
+    let mut states = vec![];
+    for name in ["ana", "ben", "eva", "ida", "max"] {
+        let record = store.record(edition, &address(name)).await.unwrap().unwrap();
+        let news: Vec<_> = record.returned.iter().map(|r| (r.when, r.news, r.cause)).collect();
+        states.push((record.state, news));
+    }
+    let at = later(60);
+    assert_eq!(
+        states,
+        [
+            (D::Bounced, vec![(at, News::Bounced, Some(Cause::NoMailbox))]),
+            (D::Bounced, vec![(at, News::Bounced, Some(Cause::Full))]),
+            (D::Accepted, vec![(at, News::Delayed, None)]),
+            (D::Complained, vec![(at, News::Complained, None)]),
+            (D::Accepted, vec![(at, News::Arrived, None)]),
+        ]
+    );
+    let bounced = store.records(edition, Some(D::Bounced), None, 10).await.unwrap();
+    assert_eq!(bounced.iter().map(|r| r.id).collect::<Vec<_>>(), ids[..2]);
+    assert_eq!(store.records(edition, Some(D::Accepted), None, 10).await.unwrap().len(), 2);
+    let held = store.show(&address("ana")).await.unwrap().unwrap().suppression.unwrap();
+    assert_eq!((held.reason, held.since), (SuppressionReason::Bounced, later(60)));
+    assert_eq!(held.note, "550 5.1.1 no such user <x@readers.example>");
+    let held = store.show(&address("ida")).await.unwrap().unwrap().suppression.unwrap();
+    assert_eq!(held.reason, SuppressionReason::Complained);
+    assert_eq!(store.show(&address("ben")).await.unwrap().unwrap().suppression, None);
+}
+
+pub async fn a_complaint_is_not_undone_by_a_bounce<S: Store>(store: S) {
+    let (edition, ids) = accepted(&store, &["ana"], now()).await;
+    file(&store, vec![returned(1, ids[0], News::Complained, None)], later(1)).await;
+    file(&store, vec![returned(2, ids[0], News::Bounced, Some(Cause::NoMailbox))], later(2)).await;
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Complained);
+    let held = store.show(&address("ana")).await.unwrap().unwrap().suppression.unwrap();
+    assert_eq!(held.reason, SuppressionReason::Complained);
+    let (edition, ids) = accepted(&store, &["ben"], now()).await;
+    file(&store, vec![returned(3, ids[0], News::Bounced, Some(Cause::Full))], later(1)).await;
+    file(&store, vec![returned(4, ids[0], News::Complained, None)], later(2)).await;
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Complained);
+}
+
+/// A bounce can be quicker than the press that writes down that the relay took the mail.
+pub async fn what_comes_back_early_or_of_the_uncertain_is_not_lost<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben"]).await;
+    let ids: Vec<_> = claim(&store, "p", edition, 2).await.iter().map(|c| c.id).collect();
+    begin(&store, "p", &ids).await;
+    settle(&store, "p", ids[1], Outcome::Uncertain).await;
+    let soft = |mark, id| returned(mark, id, News::Bounced, Some(Cause::Full));
+    assert_eq!(file(&store, vec![soft(1, ids[0]), soft(2, ids[1])], later(2)).await, [Filed::Noted, Filed::Noted]);
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::InFlight);
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Bounced);
+    settle(&store, "p", ids[0], Outcome::Accepted).await;
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Bounced);
+    assert!(store.finish(edition, later(3)).await.unwrap());
+    assert_eq!(store.counts(edition).await.unwrap().bounced, 2);
+}
+
+pub async fn soft_bounces_end_patience_unless_a_mail_arrives_in_between<S: Store>(store: S) {
+    const WEEK: i64 = 7 * 24 * 3600;
+    let soft = |mark, id| returned(mark, id, News::Bounced, Some(Cause::Full));
+    let mut mark = 0;
+    for week in 0..4 {
+        let (_, ids) = accepted(&store, &["ana", "ben", "eva"], later(week * WEEK)).await;
+        mark += 10;
+        let mut batch = vec![soft(mark, ids[0]), soft(mark + 3, ids[0])];
+        // Ben gets one in between; what is refused because of us never counts.
+        if week != 1 {
+            batch.push(soft(mark + 1, ids[1]));
+        }
+        batch.push(returned(mark + 2, ids.last().copied().unwrap(), News::Bounced, Some(Cause::Policy)));
+        let filed = file(&store, batch, later(week * WEEK + 60)).await;
+        assert_eq!(filed.contains(&Filed::Suppressed), week == 2, "week {week}: {filed:?}");
+        if week == 2 {
+            break;
+        }
+    }
+    let suppressed = async |name| store.show(&address(name)).await.unwrap().unwrap().suppression.is_some();
+    assert!(suppressed("ana").await);
+    assert!(!suppressed("ben").await && !suppressed("eva").await);
+    for week in 3..6 {
+        let (_, ids) = accepted(&store, &["ben", "eva"], later(week * WEEK)).await;
+        mark += 10;
+        let filed = file(&store, vec![soft(mark, ids[0])], later(week * WEEK + 60)).await;
+        assert_eq!(filed, [if week < 4 { Filed::Noted } else { Filed::Suppressed }], "week {week}");
+        if week == 4 {
+            break;
+        }
+    }
+}
+
 /// Many presses at once: each delivery is claimed by one, begun once, settled once.
 pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S) {
     let names: Vec<String> = (0..300).map(|n| format!("r{n:03}")).collect();
@@ -547,5 +694,9 @@ suite! {
     a_due_time_has_one_edition_and_is_handled_with_it
     a_clock_that_was_ahead_is_forgotten_when_an_earlier_time_is_handled
     a_letter_is_to_be_sent_until_it_is_told_and_never_again
+    what_comes_back_settles_its_delivery_once
+    a_complaint_is_not_undone_by_a_bounce
+    what_comes_back_early_or_of_the_uncertain_is_not_lost
+    soft_bounces_end_patience_unless_a_mail_arrives_in_between
     presses_beside_each_other_never_share_a_delivery
 }

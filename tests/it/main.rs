@@ -19,6 +19,7 @@ mod house;
 mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
+mod postfix;
 mod press;
 mod public_pages;
 mod publish;

@@ -196,8 +196,7 @@ async fn approve(
         None | Some(EditionState::Withdrawn) => return Ok(None),
         Some(EditionState::Draft) => {}
         Some(_) => {
-            let written: Option<i64> =
-                value(db, "SELECT count(*) FROM delivery WHERE edition = $1", &[&id.0]).await?;
+            let written: Option<i64> = value(db, "SELECT count(*) FROM delivery WHERE edition = $1", &[&id.0]).await?;
             return Ok(written.map(count));
         }
     }

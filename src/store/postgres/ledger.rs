@@ -194,7 +194,8 @@ async fn claim(
             });
         }
         if !take.is_empty() {
-            let taken = "UPDATE delivery SET state = 1, press = $2, lease = ledger_clock($3) + $4::bigint WHERE id = ANY($1)";
+            let taken =
+                "UPDATE delivery SET state = 1, press = $2, lease = ledger_clock($3) + $4::bigint WHERE id = ANY($1)";
             run(db, taken, &[&take, lease.press, &lease.clock, &lease.time]).await?;
         }
         if !drop.is_empty() {

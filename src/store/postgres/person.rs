@@ -165,6 +165,7 @@ async fn erase(db: &Transaction<'_>, key: &str, now: i64) -> Result<bool, Fault>
     run(db, "DELETE FROM signature WHERE delivery = ANY($1)", &[&deliveries]).await?;
     // Servers repeat the address in what they say.
     run(db, "UPDATE attempt SET text = '' WHERE delivery = ANY($1)", &[&deliveries]).await?;
+    run(db, "UPDATE returned SET text = '' WHERE delivery = ANY($1)", &[&deliveries]).await?;
     run(
         db,
         "UPDATE subscriber SET key = 'erased:' || id, address = 'erased-' || id || '@erased.invalid', name = '',

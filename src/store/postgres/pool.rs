@@ -1,6 +1,8 @@
 //! Connections, and what is done when one breaks.
 
-use deadpool_postgres::{Client, Hook, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Transaction};
+use deadpool_postgres::{
+    Client, Hook, HookError, Manager, ManagerConfig, PoolError, RecyclingMethod, Runtime, Transaction,
+};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -91,7 +93,7 @@ impl Pool {
             }
         };
         let settings = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(deadpool_postgres::HookError::Backend) })
+            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
         });
         let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(options.connections.max(2))
@@ -108,8 +110,7 @@ impl Pool {
     /// A connection.
     pub(super) async fn client(&self) -> Result<Client, Fault> {
         self.connections.get().await.map_err(|error| match error {
-            PoolError::Backend(error) => Fault::Said(error),
-            PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => Fault::Said(error),
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => Fault::Said(error),
             PoolError::Timeout(_) => Fault::Away("no connection came about in time".to_owned()),
             other => Fault::Away(other.to_string()),
         })
@@ -204,7 +205,7 @@ impl Fault {
 
 /// The line broke, or did not come about.
 fn is_broken(error: &tokio_postgres::Error) -> bool {
-    error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>())
+    error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 impl std::fmt::Display for Fault {

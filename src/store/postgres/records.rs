@@ -2,6 +2,7 @@
 
 use deadpool_postgres::Transaction;
 use std::collections::HashMap;
+use tokio_postgres::Row;
 
 use super::pool::Fault;
 use super::row::{address, count, from_word, small, time, time_or_none};
@@ -9,12 +10,13 @@ use super::rules::{number_of, state_of};
 use super::sql::{Bound, rows};
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::Counts;
+use crate::delivery::returns::ReturnRecord;
 use crate::delivery::{Attempt, DeliveryId, DeliveryRecord, DeliveryState, Reply};
 use crate::digest::EditionId;
 use crate::store::StoreError;
 
 pub(super) async fn counts(db: &Transaction<'_>, edition: EditionId) -> Result<Counts, Fault> {
-    let states = "SELECT state, tries > 0, count(*), count(*) FILTER (WHERE doubts > 0)
+    let states = "SELECT CASE WHEN state = 3 THEN coalesce(returned, 3) ELSE state END, tries > 0, count(*), count(*) FILTER (WHERE doubts > 0)
                   FROM delivery WHERE edition = $1 GROUP BY 1, 2";
     let mut counts = Counts::default();
     for r in rows(db, states, &[&edition.0]).await? {
@@ -31,6 +33,8 @@ pub(super) async fn counts(db: &Transaction<'_>, edition: EditionId) -> Result<C
             DeliveryState::Expired => counts.expired += n,
             DeliveryState::Uncertain => counts.uncertain += n,
             DeliveryState::Withdrawn => counts.withdrawn += n,
+            DeliveryState::Bounced => counts.bounced += n,
+            DeliveryState::Complained => counts.complained += n,
         }
     }
     Ok(counts)
@@ -53,7 +57,8 @@ pub(super) async fn of_state(
 ) -> Result<Vec<DeliveryRecord>, Fault> {
     read(
         db,
-        "d.edition = $1 AND ($2::bigint IS NULL OR d.state = $2) AND d.id > $3 ORDER BY d.id LIMIT $4",
+        "d.edition = $1 AND ($2::bigint IS NULL OR CASE WHEN d.state = 3 THEN coalesce(d.returned, 3) ELSE d.state END = $2)
+           AND d.id > $3 ORDER BY d.id LIMIT $4",
         &[&edition.0, &state.and_then(number_of), &after.map_or(0, |id| id.0), &i64::from(limit)],
     )
     .await
@@ -71,11 +76,12 @@ pub(super) async fn of_doubt(
 
 async fn read(db: &Transaction<'_>, which: &str, with: &[Bound<'_>]) -> Result<Vec<DeliveryRecord>, Fault> {
     let sql = format!(
-        "SELECT d.id, s.address, d.state, d.due, d.doubts FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE {which}"
+        "SELECT d.id, s.address, CASE WHEN d.state = 3 THEN coalesce(d.returned, 3) ELSE d.state END, d.due, d.doubts
+         FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE {which}"
     );
     let found = rows(db, &sql, with).await?;
     let ids: Vec<i64> = found.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
-    let mut attempts = attempts(db, &ids).await?;
+    let (mut attempts, mut returned) = (attempts(db, &ids).await?, returned(db, &ids).await?);
     found
         .iter()
         .map(|r| {
@@ -87,6 +93,7 @@ async fn read(db: &Transaction<'_>, which: &str, with: &[Bound<'_>]) -> Result<V
                 due: time(r.try_get(3)?)?,
                 doubts: small(r.try_get(4)?),
                 attempts: attempts.remove(&id).unwrap_or_default(),
+                returned: returned.remove(&id).unwrap_or_default(),
             })
         })
         .collect()
@@ -97,17 +104,38 @@ async fn attempts(db: &Transaction<'_>, of: &[i64]) -> Result<HashMap<i64, Vec<A
                  ORDER BY delivery, number";
     let mut found: HashMap<i64, Vec<Attempt>> = HashMap::new();
     for r in rows(db, tried, &[&of]).await? {
-        let code: i64 = r.try_get(5)?;
-        let code = u16::try_from(code).map_err(|_| StoreError::Damaged(format!("no reply code: {code}")))?;
         found.entry(r.try_get(0)?).or_default().push(Attempt {
             begun: time_or_none(r.try_get(1)?)?,
             ended: time(r.try_get(2)?)?,
             outcome: from_word(r.try_get(3)?)?,
             held: r.try_get(4)?,
-            reply: Reply { code, status: r.try_get(6)?, text: r.try_get(7)? },
+            reply: reply(&r, 5)?,
         });
     }
     Ok(found)
+}
+
+async fn returned(db: &Transaction<'_>, of: &[i64]) -> Result<HashMap<i64, Vec<ReturnRecord>>, Fault> {
+    let came = "SELECT delivery, at, news, cause, code, status, text FROM returned WHERE delivery = ANY($1)
+                ORDER BY delivery, at, mark";
+    let mut found: HashMap<i64, Vec<ReturnRecord>> = HashMap::new();
+    for r in rows(db, came, &[&of]).await? {
+        let cause: Option<&str> = r.try_get(3)?;
+        found.entry(r.try_get(0)?).or_default().push(ReturnRecord {
+            when: time(r.try_get(1)?)?,
+            news: from_word(r.try_get(2)?)?,
+            cause: cause.map(from_word).transpose()?,
+            reply: reply(&r, 4)?,
+        });
+    }
+    Ok(found)
+}
+
+/// Code, status and text, from the column `at` on.
+fn reply(r: &Row, at: usize) -> Result<Reply, Fault> {
+    let code: i64 = r.try_get(at)?;
+    let code = u16::try_from(code).map_err(|_| StoreError::Damaged(format!("no reply code: {code}")))?;
+    Ok(Reply { code, status: r.try_get(at + 1)?, text: r.try_get(at + 2)? })
 }
 
 /// All deliveries to one person, by edition.

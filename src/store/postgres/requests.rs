@@ -19,7 +19,8 @@ use crate::subscriber::{ErasureKey, Held, Subscriber, SubscriberId, Subscription
 /// A letter that was given out and not heard of for so long (milliseconds) is given out again.
 const POSTING: i64 = 10 * 60 * 1000;
 
-const REQUEST: &str = "SELECT r.id, r.subscriber, r.kind, coalesce(r.address, s.address), r.digests, r.language, r.asked,
+const REQUEST: &str =
+    "SELECT r.id, r.subscriber, r.kind, coalesce(r.address, s.address), r.digests, r.language, r.asked,
         r.tries, r.state FROM request r JOIN subscriber s ON s.id = r.subscriber";
 
 impl Requests for PostgresStore {

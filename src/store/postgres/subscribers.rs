@@ -146,7 +146,8 @@ async fn add_round(
         write_consents(db, &begun, now).await?;
     }
     if !confirmed.is_empty() {
-        let confirm = "DO UPDATE SET state = excluded.state, since = excluded.since WHERE subscription.state = 'pending'";
+        let confirm =
+            "DO UPDATE SET state = excluded.state, since = excluded.since WHERE subscription.state = 'pending'";
         write_subscriptions(db, &confirmed, now, confirm).await?;
         write_consents(db, &confirmed, now).await?;
     }
@@ -256,7 +257,7 @@ async fn suppress_known(
     suppress(db, &key(address), reason, note, now, now).await
 }
 
-async fn suppress(
+pub(super) async fn suppress(
     db: &Transaction<'_>,
     key: &str,
     reason: SuppressionReason,

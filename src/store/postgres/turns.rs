@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// Turns in one statement, at most.
 const GROUP: usize = 512;
 /// How long a lost server is looked for. What is not written down in the end becomes uncertain: longer than others wait.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// A server that answers nothing for so long is taken for lost.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -189,8 +189,23 @@ impl<'a> Rows<'a> {
         let mut client = pool.client().await?;
         let turn = client.prepare_cached(TURN).await?;
         let with: [super::sql::Bound<'_>; 17] = [
-            &self.id, &self.press, &self.state, &self.due, &self.tries, &self.doubts, &self.ended, &self.outcome,
-            &self.code, &self.status, &self.text, &self.begin, &self.begins, &self.lease, &self.now, &self.clock, &again,
+            &self.id,
+            &self.press,
+            &self.state,
+            &self.due,
+            &self.tries,
+            &self.doubts,
+            &self.ended,
+            &self.outcome,
+            &self.code,
+            &self.status,
+            &self.text,
+            &self.begin,
+            &self.begins,
+            &self.lease,
+            &self.now,
+            &self.clock,
+            &again,
         ];
         let begun = if self.back.is_empty() {
             client.query(&turn, &with).await?

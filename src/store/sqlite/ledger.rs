@@ -11,9 +11,7 @@ use super::rules::{DOUBTFUL_WAIT, End, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
-use crate::delivery::{
-    AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Reply, Settlement,
-};
+use crate::delivery::{AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Reply, Settlement};
 use crate::digest::EditionId;
 use crate::store::StoreError;
 use crate::subscriber::{Address, SubscriberId};

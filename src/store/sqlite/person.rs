@@ -159,10 +159,12 @@ fn erase(db: &Connection, key: &str, now: i64) -> Result<bool, StoreError> {
     let deliveries: Vec<i64> = query.query_map([id], |r| r.get(0))?.collect::<Result<_, _>>()?;
     // Servers repeat the address in what they say.
     let mut silence = db.prepare_cached("UPDATE attempt SET text = '' WHERE delivery = ?1")?;
+    let mut forget = db.prepare_cached("UPDATE returned SET text = '' WHERE delivery = ?1")?;
     let mut unsign = db.prepare_cached("DELETE FROM signature WHERE delivery = ?1")?;
     for delivery in &deliveries {
         unsign.execute([delivery])?;
         silence.execute([delivery])?;
+        forget.execute([delivery])?;
     }
     if deliveries.is_empty() {
         db.prepare_cached("DELETE FROM subscriber WHERE id = ?1")?.execute([id])?;

@@ -177,7 +177,7 @@ pub(super) fn end(db: &Connection, key: &str, digest: Option<&str>, since: i64, 
     Ok(ended > 0)
 }
 
-fn suppress(
+pub(super) fn suppress(
     db: &Connection,
     key: &str,
     reason: SuppressionReason,

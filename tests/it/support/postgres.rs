@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Debug)]
 pub struct Server {
     bin: PathBuf,
+    #[allow(dead_code, reason = "used with the tests of several machines")]
     home: PathBuf,
     pub port: u16,
     /// The shell that ends the server and throws its folder away when our end of the pipe is closed, however that happens.
@@ -104,6 +105,7 @@ impl Server {
     }
 
     /// As a power cut would do it, and back again.
+    #[allow(dead_code, reason = "used with the tests of several machines")]
     pub fn restart(&self) {
         let script = r#"cd /; $3 "$1/pg_ctl" -D "$2/data" -m immediate -w -l "$2/log" restart"#;
         let root = std::fs::metadata(self.home.join("data")).unwrap();

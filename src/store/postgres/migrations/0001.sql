@@ -1,4 +1,4 @@
--- The ledger's first form on PostgreSQL: that of SQLite's version 5. Times are milliseconds since 1970 (UTC).
+-- The ledger's first form on PostgreSQL: that of SQLite's version 6. Times are milliseconds since 1970 (UTC).
 -- Texts that are compared are COLLATE "C": the same order on every server, and the order of SQLite.
 
 -- An address is known by its `key`: the address in lower case. `address` is as the reader wrote it.
@@ -87,6 +87,9 @@ CREATE TABLE delivery (
     ended      BIGINT,
     press      TEXT,
     lease      BIGINT,
+    -- What came back of a delivery that the relay had taken (state 3): 8 it bounced, 9 its reader complained. Beside the state
+    -- and not in it: it may be known before the state is, when a bounce is quicker than the press.
+    returned   BIGINT CHECK (returned IN (8, 9)),
     UNIQUE (edition, subscriber),
     CHECK ((press IS NOT NULL) = (state IN (1, 2)))
 );
@@ -109,6 +112,20 @@ CREATE TABLE attempt (
     text     TEXT NOT NULL,
     PRIMARY KEY (delivery, number)
 );
+
+-- Each mail that came back of a delivery, once: `mark` is the hash by which it is known again.
+CREATE TABLE returned (
+    mark     BYTEA PRIMARY KEY,
+    delivery BIGINT NOT NULL REFERENCES delivery (id),
+    at       BIGINT NOT NULL,
+    news     TEXT NOT NULL CHECK (news IN ('delayed', 'arrived', 'bounced', 'complained')),
+    cause    TEXT,                        -- why it bounced
+    counts   BOOLEAN NOT NULL,            -- a bounce that counts towards the operator's patience
+    code     BIGINT NOT NULL,
+    status   TEXT,
+    text     TEXT NOT NULL
+);
+CREATE INDEX returned_of ON returned (delivery, at);
 
 -- Which due times of a digest's schedule were handled.
 CREATE TABLE schedule_run (
