@@ -31,6 +31,12 @@ pub enum StoreError {
     /// The file is something else, or a database of another program.
     #[error("this is not a ledger of Pressrun")]
     NotALedger,
+    /// It was copied to a server, and goes on there.
+    #[error("the ledger has moved to a server")]
+    Moved,
+    /// Something is in it already, where nothing may be.
+    #[error("the ledger is not empty")]
+    Occupied,
     /// A newer Pressrun has written it.
     #[error("the ledger is of version {found}, and this program knows versions up to {known}")]
     Newer {

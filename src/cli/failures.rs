@@ -29,6 +29,12 @@ pub(crate) fn opening(path: &str, error: &StoreError) -> Failure {
             .hint("its folder and file must be writable for this user"),
         StoreError::NotALedger => Failure::new(Kind::Configuration, format!("{name} is something else, not a ledger"))
             .hint("name another file or database with `ledger:` in the configuration, or move this one away"),
+        StoreError::Moved => Failure::new(Kind::Configuration, format!("{name} has moved to a server"))
+            .because("`pressrun ledger move` copied it, and sending from it too would mail people twice")
+            .hint("name the server with `ledger: postgres://…` in the configuration"),
+        StoreError::Occupied => Failure::new(Kind::Usage, format!("{name} is not empty"))
+            .because("a ledger is moved into an empty database only, so that two never mix")
+            .hint("make another database; nothing was copied"),
         StoreError::Newer { .. } => {
             Failure::new(Kind::Configuration, format!("{name} was written by a newer version of Pressrun"))
                 .because(error)

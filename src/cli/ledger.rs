@@ -1,5 +1,7 @@
 //! `pressrun ledger …`: who got what, when, and what the server said.
 
+mod moving;
+
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use std::path::Path;
@@ -54,6 +56,12 @@ enum Action {
         /// The edition's number in `edition list`
         edition: i64,
     },
+    /// Copy everything into a database on a server, all of it or nothing; it goes on there
+    Move {
+        /// postgres://USER@HOST:PORT/DATABASE; empty
+        #[arg(long, value_name = "ADDRESS")]
+        to: String,
+    },
     /// Copy the ledger into a file, safely while it is in use
     Backup {
         /// The copy; must not be there yet
@@ -76,6 +84,9 @@ enum Decision {
 /// Reads and mends the ledger.
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let context = Context::load(common)?;
+    if let Action::Move { to } = &arguments.action {
+        return moving::run(common, &context, to);
+    }
     let store = context.store()?;
     match arguments.action {
         Action::Show { edition, address, uncertain } => {
@@ -84,6 +95,8 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
         Action::Resolve { edition, decision } => resolve(common, &context, &store, edition, decision),
         Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
         Action::Resume { edition } => pause(common, &context, &store, edition, None),
+        // Done before the ledger was opened.
+        Action::Move { .. } => Ok(()),
         Action::Backup { file } => backup(common, &context, &store, &file),
     }
 }

@@ -9,6 +9,7 @@
 
 mod editions;
 mod ledger;
+mod moving;
 mod notices;
 mod person;
 mod pool;

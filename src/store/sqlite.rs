@@ -70,6 +70,23 @@ impl SqliteStore {
         SqliteStore { erasure: Some(key), ..self }
     }
 
+    /// Marks the ledger as one that goes on elsewhere: it is never opened again, so that no old configuration sends from it.
+    ///
+    /// # Errors
+    /// As all writing.
+    pub async fn close_for_good(&self) -> Result<(), StoreError> {
+        self.writer.write(schema::close).await
+    }
+
+    /// Reads with a connection of its own.
+    pub(in crate::store) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.readers.read(work).await
+    }
+
     /// Writes a copy of the ledger as it stands into a new file, while everything goes on.
     ///
     /// # Errors

@@ -86,12 +86,9 @@ async fn killed_at(moment: Moment, nth: usize, policy: &str, setting: Setting) -
     };
     let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
     // On a server, whoever comes next waits until the lease of the one that was killed is over.
-    let next: &[&[&str]] = match setting.on {
-        On::File => &[&["run"], &["run", "--now"]],
-        On::Server => &[&["work", "--until-done"], &["run", "--now"]],
-    };
-    for command in next {
-        run(words(&[&["--transport", &relay], *command].concat())).await.unwrap().fine();
+    let first: &[&str] = if setting.on == On::File { &["run"] } else { &["work", "--until-done"] };
+    for command in [first, &["run", "--now"]] {
+        run(words(&[&["--transport", relay.as_str()], command].concat())).await.unwrap().fine();
     }
     let told = run(words(&["--json", "ledger", "show", "1", "--uncertain"])).await.unwrap().fine().out;
     let doubtful = told

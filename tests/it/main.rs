@@ -27,6 +27,7 @@ mod readers_over_http;
 mod reading_articles;
 mod schedule;
 mod serve;
+mod several_machines;
 mod signed_mails;
 mod smtp;
 mod support;

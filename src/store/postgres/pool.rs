@@ -205,7 +205,8 @@ impl Fault {
 
 /// The line broke, or did not come about.
 fn is_broken(error: &tokio_postgres::Error) -> bool {
-    error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
+    let late = error.source().is_none() && error.to_string().starts_with("timeout");
+    late || error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
 
 impl std::fmt::Display for Fault {
@@ -239,7 +240,13 @@ impl From<Fault> for StoreError {
         };
         let said = words(&error);
         let Some(code) = error.code() else {
-            return if is_broken(&error) { StoreError::Unreachable(said) } else { StoreError::Database(said) };
+            return match () {
+                () if said.starts_with("error performing TLS") => StoreError::Refused(said),
+                () if is_broken(&error) => StoreError::Unreachable(said),
+                // The driver's own words: the server asks for one, and there is none.
+                () if said.contains("password missing") => StoreError::Refused("it asks for a password".to_owned()),
+                () => StoreError::Database(said),
+            };
         };
         match code {
             &SqlState::DISK_FULL => StoreError::DiskFull,

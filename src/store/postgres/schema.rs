@@ -21,7 +21,7 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
         if version(&db).await? == Some(known) {
             return Ok(());
         }
-        sql::rows(&db, "SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+        hold(&db).await?;
         let found = if let Some(found) = version(&db).await? {
             found
         } else {
@@ -51,6 +51,12 @@ pub(super) async fn migrate(pool: &Pool) -> Result<(), StoreError> {
     }
     .await;
     Ok(done?)
+}
+
+/// Nobody else changes the form, or fills an empty ledger, until the transaction ends.
+pub(super) async fn hold(db: &Transaction<'_>) -> Result<(), Fault> {
+    sql::rows(db, "SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    Ok(())
 }
 
 /// The ledger's version; `None` where there is none.

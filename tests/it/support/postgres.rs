@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[derive(Debug)]
 pub struct Server {
     bin: PathBuf,
-    #[allow(dead_code, reason = "used with the tests of several machines")]
     home: PathBuf,
     pub port: u16,
+    password: &'static str,
     /// The shell that ends the server and throws its folder away when our end of the pipe is closed, however that happens.
     _keeper: Child,
 }
@@ -37,8 +37,13 @@ pub fn database() -> Option<Database> {
 }
 
 impl Server {
-    /// Starts a server; `None` as for [`server`].
+    /// Starts a server that lets everybody in; `None` as for [`server`].
     pub fn start() -> Option<Self> {
+        Self::start_asking("")
+    }
+
+    /// As [`Server::start`]; it asks for this password.
+    pub fn start_asking(password: &'static str) -> Option<Self> {
         let Some(bin) = binaries() else {
             assert!(std::env::var_os("PRESSRUN_TESTS_COMPLETE").is_none(), "PostgreSQL is missing");
             return None;
@@ -49,9 +54,12 @@ impl Server {
         let drop = if root { "setpriv --reuid=nobody --regid=nogroup --clear-groups" } else { "" };
         let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let script = r#"
-            set -e; cd /; home=$1 bin=$2 port=$3 drop=$4
-            [ -z "$drop" ] || chown nobody "$home"
-            $drop "$bin/initdb" -D "$home/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$home.log" 2>&1
+            set -e; cd /; home=$1 bin=$2 port=$3 drop=$4 password=$5 asks=trust
+            if [ -n "$password" ]; then asks=scram-sha-256; fi
+            echo "$password" >"$home/password"
+            [ -z "$drop" ] || chown -R nobody "$home"
+            $drop "$bin/initdb" -D "$home/data" -U postgres -A $asks ${password:+--pwfile="$home/password"} \
+                -E UTF8 --locale=C --no-sync >"$home.log" 2>&1
             $drop "$bin/pg_ctl" -D "$home/data" -l "$home/log" -w -o "-p $port -k $home -h 127.0.0.1 \
                 -c fsync=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=32MB" start >>"$home.log" 2>&1
             echo ready
@@ -61,7 +69,7 @@ impl Server {
         "#;
         let mut keeper = Command::new("sh")
             .args(["-c", script, "sh"])
-            .args([home.as_os_str(), bin.as_os_str(), port.to_string().as_ref(), drop.as_ref()])
+            .args([home.as_os_str(), bin.as_os_str(), port.to_string().as_ref(), drop.as_ref(), password.as_ref()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group_of_its_own()
@@ -71,7 +79,7 @@ impl Server {
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut said).unwrap();
         let log = std::fs::read_to_string(home.with_extension("log")).unwrap_or_default();
         assert_eq!(said, "ready\n", "PostgreSQL does not start: {log}");
-        Some(Server { bin, home, port, _keeper: keeper })
+        Some(Server { bin, home, port, password, _keeper: keeper })
     }
 
     /// A fresh database.
@@ -97,6 +105,7 @@ impl Server {
         let psql = self.bin.join("psql");
         let said = Command::new(psql)
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"])
+            .env("PGPASSWORD", self.password)
             .args(["-p", &self.port.to_string(), "-d", database, "-c", statement])
             .output()
             .unwrap();
@@ -105,7 +114,6 @@ impl Server {
     }
 
     /// As a power cut would do it, and back again.
-    #[allow(dead_code, reason = "used with the tests of several machines")]
     pub fn restart(&self) {
         let script = r#"cd /; $3 "$1/pg_ctl" -D "$2/data" -m immediate -w -l "$2/log" restart"#;
         let root = std::fs::metadata(self.home.join("data")).unwrap();
