@@ -8,6 +8,7 @@ use super::{PostgresStore, SqliteStore, StoreError};
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, Ledger, PressId, Resolution, UncertainPolicy};
 use crate::delivery::notice::{Event, Notice, Notices};
+use crate::delivery::pace::Rest;
 use crate::delivery::returns::{Filed, Patience, Return, Returns};
 use crate::delivery::signatures::{Signatures, Unsigned};
 use crate::delivery::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settlement};
@@ -16,7 +17,7 @@ use crate::digest::{Edition, EditionId, EditionPiece, Editions, Sealed};
 use crate::newsroom::ArticleId;
 use crate::subscriber::request::{Ask, Request, RequestId, Requests, Terms};
 use crate::subscriber::{
-    Added, Address, Entry, ErasureKey, Held, Listed, Subscriber, SubscriberId, Subscribers, SubscriptionState,
+    Added, Address, Entry, ErasureKey, Force, Held, Listed, Subscriber, SubscriberId, Subscribers, SubscriptionState,
     SuppressionReason,
 };
 
@@ -57,7 +58,8 @@ macro_rules! hand_on {
 hand_on! {
     Subscribers:
     fn add(entries: Vec<Entry>, now: DateTime<Utc>) -> Vec<Added>;
-    fn differences(entries: Vec<Entry>) -> Vec<Added>;
+    fn add_by_force(entries: Vec<Entry>, force: Force, now: DateTime<Utc>) -> Vec<Added>;
+    fn differences(entries: Vec<Entry>, force: Option<Force>) -> Vec<Added>;
     fn end(address: &Address, digest: Option<&str>, now: DateTime<Utc>) -> bool;
     fn suppress(address: &Address, reason: SuppressionReason, note: &str, now: DateTime<Utc>) -> ();
     fn list(digest: Option<&str>, after: Option<(String, String)>, limit: u32) -> Vec<Listed>;
@@ -110,6 +112,10 @@ hand_on! {
     fn records(edition: EditionId, state: Option<DeliveryState>, after: Option<DeliveryId>, limit: u32) -> Vec<DeliveryRecord>;
     fn doubtful(edition: EditionId, after: Option<DeliveryId>, limit: u32) -> Vec<DeliveryRecord>;
     fn resolve(edition: EditionId, only: Option<DeliveryId>, resolution: Resolution, now: DateTime<Utc>) -> u64;
+    fn rests(now: DateTime<Utc>) -> Vec<Rest>;
+    fn rest(rest: &Rest) -> ();
+    fn presses(now: DateTime<Utc>) -> u32;
+    fn accepted_by_day(days: usize, now: DateTime<Utc>) -> Vec<u64>;
 }
 
 hand_on! {

@@ -11,6 +11,7 @@ mod editions;
 mod ledger;
 mod moving;
 mod notices;
+mod pace;
 mod person;
 mod pool;
 mod records;

@@ -7,6 +7,7 @@
 mod broken_lists;
 mod broken_material;
 mod broken_templates;
+mod browser;
 mod conformance;
 mod crash;
 mod dkim;

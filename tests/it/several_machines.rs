@@ -160,7 +160,7 @@ async fn whatever_befalls_three_workers_nobody_is_missed_or_mailed_twice_in_sile
         start(&room, "config.yaml", &second, &frozen),
         start(&room, "cut.yaml", &third, &apart),
     ];
-    let kept = || [&first, &second, &third].map(|relay| relay.kept()).concat();
+    let kept = || [&first, &second, &third].map(Server::kept).concat();
     let began = Instant::now();
     while kept().len() < READERS / 3 {
         assert!(began.elapsed() < Duration::from_mins(1), "the workers do not work");
@@ -211,7 +211,7 @@ async fn workers_beside_each_other_share_the_work_and_mail_everybody_once() {
     }
     let shares = relays.each_ref().map(|relay| relay.kept().len());
     assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
-    let mut to: Vec<String> = relays.iter().flat_map(|relay| relay.kept()).map(|mail| mail.to).collect();
+    let mut to: Vec<String> = relays.iter().flat_map(Server::kept).map(|mail| mail.to).collect();
     to.sort();
     assert_eq!(to, (1..=READERS).map(address).collect::<Vec<_>>());
 }

@@ -10,9 +10,10 @@ use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use super::sql::{exists, read, row, rows, run, value, write};
 use super::turns::Turn;
-use super::{PostgresStore, records};
+use super::{PostgresStore, pace, records};
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
+use crate::delivery::pace::Rest;
 use crate::delivery::{AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Settlement};
 use crate::digest::EditionId;
 use crate::store::StoreError;
@@ -125,6 +126,23 @@ impl Ledger for PostgresStore {
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         write!(self, db => resolve(&db, edition, only, resolution, millis(now)).await)
+    }
+
+    async fn rests(&self, now: DateTime<Utc>) -> Result<Vec<Rest>, StoreError> {
+        read!(self, db => pace::rests(&db, now).await)
+    }
+
+    async fn rest(&self, rest: &Rest) -> Result<(), StoreError> {
+        write!(self, db => pace::rest(&db, rest).await)
+    }
+
+    async fn presses(&self, now: DateTime<Utc>) -> Result<u32, StoreError> {
+        let clock = self.clock(now);
+        read!(self, db => pace::presses(&db, clock).await)
+    }
+
+    async fn accepted_by_day(&self, days: usize, now: DateTime<Utc>) -> Result<Vec<u64>, StoreError> {
+        read!(self, db => pace::accepted_by_day(&db, days, millis(now)).await)
     }
 }
 

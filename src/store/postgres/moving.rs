@@ -13,11 +13,12 @@ use super::{PostgresStore, schema};
 use crate::store::{SqliteStore, StoreError};
 
 /// All tables, each after those that it refers to.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "subscriber",
     "subscription",
     "consent",
     "suppression",
+    "lifted",
     "edition",
     "edition_piece",
     "delivery",
@@ -31,6 +32,7 @@ const TABLES: [&str; 17] = [
     "request",
     "asked",
     "pause",
+    "rest",
 ];
 /// Rows that are handed over together, and how many such heaps may wait: what is in memory at once.
 const HEAP: usize = 500;
@@ -92,7 +94,7 @@ fn tell_all(db: &rusqlite::Connection, tell: &mpsc::Sender<Said>) -> Result<(), 
     }
     for table in TABLES.into_iter().filter(|table| tables.iter().any(|there| there == table)) {
         let mut query = moment.prepare(&format!("SELECT * FROM {table}"))?;
-        let columns: Vec<String> = query.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = query.column_names().map(str::to_owned).collect();
         let width = columns.len();
         say(Said::Table(table.to_owned(), columns))?;
         let mut found = query.query([])?;

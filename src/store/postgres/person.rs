@@ -8,7 +8,9 @@ use super::sql::{exists, row, rows, run, value};
 use super::subscribers::withdraw;
 use crate::store::StoreError;
 use crate::subscriber::held::{ConsentRecord, RequestRecord};
-use crate::subscriber::{Address, Consent, ErasureKey, Held, Subscriber, SubscriberId, Subscription, Suppression};
+use crate::subscriber::{
+    Address, Consent, ErasureKey, Held, Lifted, Subscriber, SubscriberId, Subscription, Suppression,
+};
 
 /// The advisory lock that whoever adds people shares, and whoever erases one has alone: `PRer`. Without it a list that is
 /// being read could bring back somebody who is erased at the same moment.
@@ -51,6 +53,7 @@ pub(super) async fn show(
         let reason = from_word(r.try_get(0)?)?;
         held.suppression = Some(Suppression { reason, since: time(r.try_get(1)?)?, note: r.try_get(2)? });
     }
+    held.lifted = lifted(db, &key).await?;
     if let Some(subscriber) = by_key(db, &key).await? {
         let id = subscriber.id.0;
         held.added = time_or_none(value(db, "SELECT added FROM subscriber WHERE id = $1", &[&id]).await?)?;
@@ -61,6 +64,16 @@ pub(super) async fn show(
         held.paused_until = time_or_none(value(db, "SELECT until FROM pause WHERE subscriber = $1", &[&id]).await?)?;
     }
     Ok(Some(held).filter(|held| *held != Held::default()))
+}
+
+async fn lifted(db: &Transaction<'_>, key: &str) -> Result<Vec<Lifted>, Fault> {
+    let all = "SELECT reason, since, note, lifted, because FROM lifted WHERE key = $1 ORDER BY id";
+    let read = |r: &tokio_postgres::Row| {
+        let reason = from_word(r.try_get(0)?)?;
+        let suppression = Suppression { reason, since: time(r.try_get(1)?)?, note: r.try_get(2)? };
+        Ok(Lifted { suppression, lifted: time(r.try_get(3)?)?, because: r.try_get(4)? })
+    };
+    rows(db, all, &[&key]).await?.iter().map(read).collect()
 }
 
 async fn subscriptions(db: &Transaction<'_>, id: i64) -> Result<Vec<Subscription>, Fault> {
@@ -147,8 +160,9 @@ pub(super) async fn forget(db: &Transaction<'_>, eraser: &ErasureKey, who: &Addr
 async fn erase(db: &Transaction<'_>, key: &str, now: i64) -> Result<bool, Fault> {
     withdraw(db, key, None, now).await?;
     // Somebody else may have asked to move to this address.
-    run(db, "DELETE FROM request WHERE address IS NOT NULL AND lower(address) = $1", &[&key]).await?;
-    let suppressed = run(db, "DELETE FROM suppression WHERE key = $1", &[&key]).await?;
+    run(db, "DELETE FROM request WHERE goal = $1", &[&key]).await?;
+    let mut suppressed = run(db, "DELETE FROM suppression WHERE key = $1", &[&key]).await?;
+    suppressed += run(db, "DELETE FROM lifted WHERE key = $1", &[&key]).await?;
     let id: Option<i64> = value(db, "SELECT id FROM subscriber WHERE key = $1 FOR UPDATE", &[&key]).await?;
     let Some(id) = id else { return Ok(suppressed > 0) };
     for table in ["request", "pause", "consent", "subscription"] {

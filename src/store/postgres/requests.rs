@@ -9,12 +9,12 @@ use super::pool::Fault;
 use super::row::{address, count, from_json, from_word, json, key, millis, small, time, word};
 use super::rules::{MOVED, PAGE};
 use super::sql::{exists, read, row, rows, run, value, write};
-use super::subscribers::{end, withdraw};
+use super::subscribers::{end, leave_everything, withdraw};
 use super::{PostgresStore, person};
 use crate::store::StoreError;
 use crate::subscriber::fold::LimitKey;
 use crate::subscriber::request::{Ask, Request, RequestId, RequestKind, Requests, Terms, Wish};
-use crate::subscriber::{ErasureKey, Held, Subscriber, SubscriberId, SubscriptionState};
+use crate::subscriber::{Address, EVERYTHING, ErasureKey, Held, Subscriber, SubscriberId, SubscriptionState};
 
 /// A letter that was given out and not heard of for so long (milliseconds) is given out again.
 const POSTING: i64 = 10 * 60 * 1000;
@@ -78,8 +78,8 @@ impl Requests for PostgresStore {
     }
 
     async fn standing(&self) -> Result<Vec<(SubscriptionState, u64)>, StoreError> {
-        let states = "SELECT state, count(*) FROM subscription GROUP BY state ORDER BY state";
-        let found = read!(self, db => rows(&db, states, &[]).await)?;
+        let states = "SELECT state, count(*) FROM subscription WHERE digest <> $1 GROUP BY state ORDER BY state";
+        let found = read!(self, db => rows(&db, states, &[&EVERYTHING]).await)?;
         let read = |r: &Row| Ok((from_word(r.try_get(0)?)?, count(r.try_get(1)?)));
         Ok(found.iter().map(read).collect::<Result<_, Fault>>()?)
     }
@@ -133,8 +133,8 @@ async fn ask(db: &Transaction<'_>, erasure: &ErasureKey, ask: &Ask, terms: Terms
     };
     run(
         db,
-        "INSERT INTO request (subscriber, kind, digests, address, language, network, wording, asked, expires, due)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)",
+        "INSERT INTO request (subscriber, kind, digests, address, goal, language, network, wording, asked, expires, due)
+         VALUES ($1, $2, $3, $4, $10, $5, $6, $7, $8, $9, $8)",
         &[
             &subscriber,
             &word(kind)?,
@@ -145,6 +145,7 @@ async fn ask(db: &Transaction<'_>, erasure: &ErasureKey, ask: &Ask, terms: Terms
             &ask.wording,
             &now,
             &now.saturating_add(span(terms.within)),
+            &to.map(|_| &key),
         ],
     )
     .await?;
@@ -196,13 +197,20 @@ async fn confirm(
         if !written {
             return Ok(None);
         }
-        // What she says now is newer than that she asked to be forgotten.
         if let Some(erasure) = person::eraser(db, erasure).await? {
-            run(db, "DELETE FROM erased WHERE mark = $1", &[&erasure.mark(&request.to).as_slice()]).await?;
+            come_back(db, erasure, &request.to).await?;
         }
         run(db, "UPDATE request SET state = 'confirmed', due = NULL WHERE id = $1", &[&id.0]).await?;
     }
     person::by_key(db, &key).await
+}
+
+/// What she says now is newer than that she asked to be forgotten. Of everything else that was her last word.
+async fn come_back(db: &Transaction<'_>, erasure: &ErasureKey, who: &Address) -> Result<(), Fault> {
+    let Some(since) = person::erased(db, erasure, who).await? else { return Ok(()) };
+    run(db, "DELETE FROM erased WHERE mark = $1", &[&erasure.mark(who).as_slice()]).await?;
+    leave_everything(db, &key(who), since).await?;
+    Ok(())
 }
 
 /// The old address ends what it had, so that no list finds it subscribed; the new one has all of it. `false` where the old
@@ -272,10 +280,10 @@ async fn take_break(db: &Transaction<'_>, subscriber: i64, until: Option<i64>, n
 }
 
 async fn letters(db: &Transaction<'_>, limit: u32, now: i64) -> Result<Vec<Request>, Fault> {
-    // The address may have been suppressed after it was asked.
+    // The inbox may have been suppressed after it was asked. Where somebody moves away from is not written to.
     let open = format!(
         "{REQUEST} WHERE r.due <= $1 AND r.expires > $1 AND r.state = 'open'
-           AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+           AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = coalesce(r.goal, s.key))
          ORDER BY r.due, r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED"
     );
     let found = rows(db, &open, &[&now, &i64::from(limit)]).await?;
@@ -323,6 +331,19 @@ async fn expire(db: &Transaction<'_>, terms: Terms, now: i64) -> Result<u64, Fau
     run(db, "DELETE FROM asked WHERE at <= $1", &[&now.saturating_sub(span(terms.every))]).await?;
     run(db, "DELETE FROM pause WHERE until <= $1", &[&now]).await?;
     Ok(over.len() as u64)
+}
+
+/// Nothing is written to this address any more, so what was to be confirmed there is over.
+pub(super) async fn call_off_to(db: &Transaction<'_>, key: &str) -> Result<(), Fault> {
+    run(
+        db,
+        "UPDATE request SET state = 'over', due = NULL
+         WHERE state = 'open' AND (goal = $1
+           OR goal IS NULL AND subscriber = (SELECT id FROM subscriber WHERE key = $1))",
+        &[&key],
+    )
+    .await?;
+    Ok(())
 }
 
 /// Requests end with what they ask for: her last word is no.

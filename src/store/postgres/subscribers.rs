@@ -7,26 +7,35 @@ use tokio_postgres::Row;
 
 use super::pool::Fault;
 use super::row::{address, from_word, key, millis, time, time_or_none, word};
-use super::sql::{read, rows, run, write};
+use super::sql::{read, rows, run, value, write};
 use super::{PostgresStore, person, requests};
 use crate::store::StoreError;
-use crate::subscriber::adding::{Known, Step, judge};
+use crate::subscriber::adding::{Hearing, Known, Step, judge};
 use crate::subscriber::{
-    Added, Address, Consent, Entry, ErasureKey, Held, Listed, Subscriber, SubscriberId, Subscribers, Subscription,
-    SubscriptionState, Suppression, SuppressionReason,
+    Added, Address, Consent, EVERYTHING, Entry, ErasureKey, Force, Held, Listed, Subscriber, SubscriberId, Subscribers,
+    Subscription, SubscriptionState, Suppression, SuppressionReason,
 };
 
 impl Subscribers for PostgresStore {
     type Error = StoreError;
 
     async fn add(&self, entries: Vec<Entry>, now: DateTime<Utc>) -> Result<Vec<Added>, StoreError> {
-        write!(self, db => add(&db, self.erasure.as_ref(), &entries, millis(now)).await)
+        write!(self, db => add(&db, self.erasure.as_ref(), &entries, None, millis(now)).await)
     }
 
-    async fn differences(&self, entries: Vec<Entry>) -> Result<Vec<Added>, StoreError> {
+    async fn add_by_force(
+        &self,
+        entries: Vec<Entry>,
+        force: Force,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Added>, StoreError> {
+        write!(self, db => add(&db, self.erasure.as_ref(), &entries, Some(&force), millis(now)).await)
+    }
+
+    async fn differences(&self, entries: Vec<Entry>, force: Option<Force>) -> Result<Vec<Added>, StoreError> {
         let all: Vec<&Entry> = entries.iter().collect();
         let known = read!(self, db => known(&db, self.erasure.as_ref(), &all).await)?;
-        Ok(entries.iter().zip(known).map(|(entry, known)| judge(known, entry).0).collect())
+        Ok(entries.iter().zip(known).map(|(entry, (known, _))| judge(&known, entry, force.as_ref()).added).collect())
     }
 
     async fn show(&self, address: &Address) -> Result<Option<Held>, StoreError> {
@@ -63,8 +72,12 @@ impl Subscribers for PostgresStore {
     }
 }
 
-/// What the ledger knows of each entry's address and digest, in order.
-async fn known(db: &Transaction<'_>, erasure: Option<&ErasureKey>, entries: &[&Entry]) -> Result<Vec<Known>, Fault> {
+/// What the ledger knows of each entry's address and digest, and the subscriber's number, in order.
+async fn known(
+    db: &Transaction<'_>,
+    erasure: Option<&ErasureKey>,
+    entries: &[&Entry],
+) -> Result<Vec<(Known, Option<i64>)>, Fault> {
     let eraser = person::eraser(db, erasure).await?;
     let keys: Vec<String> = entries.iter().map(|entry| key(&entry.address)).collect();
     let digests: Vec<&str> = entries.iter().map(|entry| entry.digest.as_str()).collect();
@@ -73,20 +86,36 @@ async fn known(db: &Transaction<'_>, erasure: Option<&ErasureKey>, entries: &[&E
         eraser.map(|eraser| entries.iter().map(|entry| eraser.mark(&entry.address).to_vec()).collect());
     let found = rows(
         db,
-        "SELECT n.state, EXISTS (SELECT 1 FROM suppression x WHERE x.key = t.key),
+        "SELECT s.id, n.state, n.heard,
+                EXISTS (SELECT 1 FROM subscription e WHERE e.digest = $4 AND e.subscriber = s.id),
+                (SELECT max(c.given) FROM consent c
+                 WHERE c.subscriber = s.id AND c.digest = t.digest AND c.network <> ''),
+                (SELECT x.reason FROM suppression x WHERE x.key = t.key), l.reason, l.lifted,
                 EXISTS (SELECT 1 FROM erased e WHERE e.mark = t.mark)
          FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS t (key, digest, mark, place)
          LEFT JOIN subscriber s ON s.key = t.key
          LEFT JOIN subscription n ON n.digest = t.digest AND n.subscriber = s.id
+         LEFT JOIN lifted l ON l.id = (SELECT max(id) FROM lifted WHERE key = t.key)
          ORDER BY t.place",
-        &[&keys, &digests, &marks],
+        &[&keys, &digests, &marks, &EVERYTHING],
     )
     .await?;
-    let read = |r: &Row| {
-        let state: Option<&str> = r.try_get(0)?;
-        Ok(Known { state: state.map(from_word).transpose()?, suppressed: r.try_get(1)?, erased: r.try_get(2)? })
+    found.iter().map(known_of).collect()
+}
+
+fn known_of(r: &Row) -> Result<(Known, Option<i64>), Fault> {
+    let word = |at: usize| r.try_get::<_, Option<&str>>(at);
+    let lifted: Option<SuppressionReason> = word(6)?.map(from_word).transpose()?;
+    let known = Known {
+        state: word(1)?.map(from_word).transpose()?,
+        heard: time_or_none(r.try_get(2)?)?,
+        left: r.try_get(3)?,
+        herself: time_or_none(r.try_get(4)?)?,
+        suppressed: word(5)?.map(from_word).transpose()?,
+        lifted: lifted.zip(time_or_none(r.try_get(7)?)?),
+        erased: r.try_get(8)?,
     };
-    found.iter().map(read).collect()
+    Ok((known, r.try_get(0)?))
 }
 
 /// In rounds: of each address the first entry, then its second, and so on. So all of a round can be judged and written
@@ -95,6 +124,7 @@ async fn add(
     db: &Transaction<'_>,
     erasure: Option<&ErasureKey>,
     entries: &[Entry],
+    force: Option<&Force>,
     now: i64,
 ) -> Result<Vec<Added>, Fault> {
     person::hold_erasures(db).await?;
@@ -111,7 +141,7 @@ async fn add(
     let mut answers = vec![Added::Unchanged; entries.len()];
     for places in rounds {
         let round: Vec<&Entry> = places.iter().map(|place| &entries[*place]).collect();
-        for (place, added) in places.into_iter().zip(add_round(db, erasure, &round, now).await?) {
+        for (place, added) in places.into_iter().zip(add_round(db, erasure, &round, force, now).await?) {
             answers[place] = added;
         }
     }
@@ -122,21 +152,27 @@ async fn add_round(
     db: &Transaction<'_>,
     erasure: Option<&ErasureKey>,
     entries: &[&Entry],
+    force: Option<&Force>,
     now: i64,
 ) -> Result<Vec<Added>, Fault> {
     let mut answers = Vec::with_capacity(entries.len());
     let (mut begun, mut confirmed, mut rest) = (vec![], vec![], vec![]);
-    for (entry, known) in entries.iter().zip(known(db, erasure, entries).await?) {
-        let (added, step, suppresses) = judge(known, entry);
-        answers.push(added);
-        match step {
-            Step::Nothing => {}
-            Step::End => rest.push((*entry, true, false)),
+    for (entry, (known, subscriber)) in entries.iter().zip(known(db, erasure, entries).await?) {
+        let judged = judge(&known, entry, force);
+        answers.push(judged.added);
+        if let Some(force) = force.filter(|_| judged.lifts) {
+            lift(db, &key(&entry.address), force.reason(), now).await?;
+        }
+        if let Some(subscriber) = subscriber.filter(|_| entry.digest == EVERYTHING) {
+            end_by_list(db, erasure, subscriber, (entry, &known), now).await?;
+        }
+        match judged.step {
+            Step::Nothing | Step::End => {}
             Step::Begin(state) => begun.push((*entry, state)),
             Step::Confirm => confirmed.push((*entry, SubscriptionState::Confirmed)),
         }
-        if suppresses {
-            rest.push((*entry, false, true));
+        if judged.step == Step::End || judged.hearing != Hearing::Same || judged.suppresses {
+            rest.push((*entry, judged));
         }
     }
     if !begun.is_empty() {
@@ -151,16 +187,61 @@ async fn add_round(
         write_subscriptions(db, &confirmed, now, confirm).await?;
         write_consents(db, &confirmed, now).await?;
     }
-    for (entry, ends, suppresses) in rest {
+    for (entry, judged) in rest {
         let (key, since) = (key(&entry.address), entry.since.map_or(now, millis));
-        if ends {
+        if judged.step == Step::End {
             end(db, &key, Some(&entry.digest), since, now).await?;
         }
-        if let Some(reason) = entry.suppressed.filter(|_| suppresses) {
+        hear(db, &key, &entry.digest, judged.hearing, now).await?;
+        if let Some(reason) = entry.suppressed.filter(|_| judged.suppresses) {
             suppress(db, &key, reason, &entry.note, since, now).await?;
         }
     }
     Ok(answers)
+}
+
+/// Writes down since when a list says without a day that a subscription has ended.
+async fn hear(db: &Transaction<'_>, key: &str, digest: &str, hearing: Hearing, now: i64) -> Result<(), Fault> {
+    let heard = match hearing {
+        Hearing::Same => return Ok(()),
+        Hearing::First => Some(now),
+        Hearing::Gone => None,
+    };
+    let written = "UPDATE subscription SET heard = $3
+                   WHERE digest = $2 AND subscriber = (SELECT id FROM subscriber WHERE key = $1)";
+    run(db, written, &[&key, &digest, &heard]).await?;
+    if heard.is_some() {
+        requests::call_off(db, key, Some(digest)).await?;
+    }
+    Ok(())
+}
+
+/// A list says that somebody has left everything: what she had then ends. What has begun since the day that the list names
+/// stays: an export says both of a reader who has left everything and come back to a digest.
+async fn end_by_list(
+    db: &Transaction<'_>,
+    erasure: Option<&ErasureKey>,
+    subscriber: i64,
+    (entry, known): (&Entry, &Known),
+    now: i64,
+) -> Result<(), Fault> {
+    let said = entry.since.or(known.heard);
+    let live =
+        "SELECT digest FROM subscription WHERE subscriber = $1 AND state <> 'ended' AND since <= $2 ORDER BY digest";
+    for r in rows(db, live, &[&subscriber, &said.map_or(now, millis)]).await? {
+        let one = Entry { digest: r.try_get(0)?, since: said, ..entry.clone() };
+        Box::pin(add_round(db, erasure, &[&one], None, now)).await?;
+    }
+    Ok(())
+}
+
+/// Takes a suppression away, and keeps what it was.
+async fn lift(db: &Transaction<'_>, key: &str, because: &str, now: i64) -> Result<(), Fault> {
+    let lift = "WITH gone AS (DELETE FROM suppression WHERE key = $1 RETURNING key, reason, since, note)
+                INSERT INTO lifted (key, reason, since, note, lifted, because)
+                SELECT key, reason, since, note, $2, $3 FROM gone";
+    run(db, lift, &[&key, &now, &because]).await?;
+    Ok(())
 }
 
 type Standing<'a> = (&'a Entry, SubscriptionState);
@@ -219,7 +300,8 @@ async fn write_consents(db: &Transaction<'_>, entries: &[Standing<'_>], now: i64
     Ok(())
 }
 
-/// `since` is when she left, `now` when we learn of it.
+/// `since` is when she left, `now` when we learn of it. Without a digest it is written down also where she has none: a list
+/// must not begin later what she has left in advance.
 pub(super) async fn end(
     db: &Transaction<'_>,
     key: &str,
@@ -227,7 +309,7 @@ pub(super) async fn end(
     since: i64,
     now: i64,
 ) -> Result<bool, Fault> {
-    let ended = run(
+    let mut ended = run(
         db,
         "UPDATE subscription SET state = 'ended', since = $3
          WHERE subscriber = (SELECT id FROM subscriber WHERE key = $1) AND ($2::text IS NULL OR digest = $2)
@@ -235,9 +317,19 @@ pub(super) async fn end(
         &[&key, &digest, &since],
     )
     .await?;
+    if digest.is_none() {
+        ended += leave_everything(db, key, since).await?;
+    }
     requests::call_off(db, key, digest).await?;
     withdraw(db, key, digest, now).await?;
     Ok(ended > 0)
+}
+
+/// Writes down that no list may begin anything for her any more; how many rows that is.
+pub(super) async fn leave_everything(db: &Transaction<'_>, key: &str, since: i64) -> Result<u64, Fault> {
+    let left = "INSERT INTO subscription (digest, subscriber, state, since)
+                SELECT $2, id, 'ended', $3 FROM subscriber WHERE key = $1 ON CONFLICT DO NOTHING";
+    run(db, left, &[&key, &EVERYTHING, &since]).await
 }
 
 async fn suppress_known(
@@ -249,10 +341,10 @@ async fn suppress_known(
     now: i64,
 ) -> Result<(), Fault> {
     // A bounce that comes back after the erasure must not write the address down again; once she has asked anew, it stands
-    // there.
+    // there. What somebody else has asked to be confirmed there is over.
     person::hold_erasures(db).await?;
     if person::is_forgotten(db, erasure, address).await? {
-        return Ok(());
+        return requests::call_off_to(db, &key(address)).await;
     }
     suppress(db, &key(address), reason, note, now, now).await
 }
@@ -265,9 +357,22 @@ pub(super) async fn suppress(
     since: i64,
     now: i64,
 ) -> Result<(), Fault> {
+    let written = word(reason)?;
     let bar = "INSERT INTO suppression (key, reason, since, note) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-    run(db, bar, &[&key, &word(reason)?, &since, &note]).await?;
-    requests::call_off(db, key, None).await?;
+    if run(db, bar, &[&key, &written, &since, &note]).await? == 0 {
+        let there = "SELECT reason FROM suppression WHERE key = $1 FOR UPDATE";
+        let there: Option<String> = value(db, there, &[&key]).await?;
+        let there: Option<SuppressionReason> = there.as_deref().map(from_word).transpose()?;
+        if there.is_some_and(|there| there < reason) {
+            let stricter = "UPDATE suppression SET reason = $2, since = $3, note = $4 WHERE key = $1";
+            run(db, stricter, &[&key, &written, &since, &note]).await?;
+        }
+    }
+    requests::call_off_to(db, key).await?;
+    // That a mailbox is gone is no word of its reader: she may be on her way to another.
+    if reason != SuppressionReason::Bounced {
+        requests::call_off(db, key, None).await?;
+    }
     withdraw(db, key, None, now).await
 }
 

@@ -77,6 +77,8 @@ fn who_leaves_in_the_middle_of_a_send_of_ten_thousand_gets_nothing_if_her_turn_h
                 longest: Duration::from_millis(5),
                 give_up_after: Duration::from_mins(10),
             },
+            limits: pressrun::delivery::pace::Limits::default(),
+            warm_up: None,
             lease: Duration::from_mins(10),
             linger: Duration::from_secs(5),
         },
