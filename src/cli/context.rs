@@ -49,6 +49,9 @@ impl Context {
     /// Opens the ledger.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
         let store = self.open(&self.settings.ledger)?;
+        if let crate::store::Store::Postgres(server) = &store {
+            keys::shared(self, self.block_on(server.is_new()).map_err(failures::ledger)?)?;
+        }
         Ok(Arc::new(store.with_erasure_key(keys::erasure(self)?)))
     }
 

@@ -35,6 +35,21 @@ pub(crate) fn erasure(context: &Context) -> Result<ErasureKey, Failure> {
     })
 }
 
+/// Several machines work on one ledger with the same keys: only for a new ledger are they made.
+pub(crate) fn shared(context: &Context, new: bool) -> Result<(), Failure> {
+    let missing = ["link.keys", "erasure.key"].map(|name| beside_the_ledger(context, name));
+    match missing.iter().find(|path| !path.exists()) {
+        Some(path) if !new => Err(Failure::new(
+            Kind::Configuration,
+            format!("{} is missing, and the ledger is in use", context.shown(path)),
+        )
+        .because("with a key of its own, this machine would send links that the others do not know")
+        .hint("copy link.keys and erasure.key from the first machine, or from a backup, to the same place here")),
+        Some(_) => links(context).and_then(|_| erasure(context)).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
 /// Octets of the system's randomness.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut octets = [0; N];

@@ -94,6 +94,15 @@ impl PostgresStore {
         PostgresStore { callers_clock: true, ..self }
     }
 
+    /// Whether nobody has asked for mail yet, and nothing was ever sealed.
+    ///
+    /// # Errors
+    /// As all reading.
+    pub async fn is_new(&self) -> Result<bool, StoreError> {
+        let any = "SELECT 1 FROM subscriber UNION ALL SELECT 1 FROM edition UNION ALL SELECT 1 FROM erased LIMIT 1";
+        Ok(!sql::read!(self, db => sql::exists(&db, any, &[]).await)?)
+    }
+
     /// What is given to `ledger_clock` in the database.
     pub(in crate::store::postgres) fn clock(&self, now: DateTime<Utc>) -> Option<i64> {
         self.callers_clock.then(|| row::millis(now))

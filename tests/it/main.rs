@@ -21,6 +21,7 @@ mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
 mod operating;
+mod moving;
 mod postfix;
 mod press;
 mod public_pages;

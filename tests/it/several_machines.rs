@@ -216,6 +216,21 @@ async fn workers_beside_each_other_share_the_work_and_mail_everybody_once() {
     assert_eq!(to, (1..=READERS).map(address).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_machine_without_the_keys_of_the_others_sends_nothing() {
+    let Some(database) = postgres::database() else { return };
+    let rooms = [Room::small(2), Room::small(2)];
+    for room in &rooms {
+        room.replace("config.yaml", "press:\n", &format!("ledger: {}\npress:\n", database.url()));
+    }
+    rooms[0].run(&["run", "--now"]).fine();
+    rooms[1].run(&["work", "--until-done"]).failed(3, &["link.keys is missing", "copy link.keys and erasure.key"]);
+    for key in ["var/link.keys", "var/erasure.key"] {
+        rooms[1].write(key, &rooms[0].read(key));
+    }
+    rooms[1].run(&["work", "--until-done"]).fine();
+}
+
 /// The password is asked for, taken from the environment or a file, and never shown.
 #[test]
 fn a_password_lets_in_and_is_never_shown() {
