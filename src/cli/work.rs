@@ -40,9 +40,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let context = Context::load(common)?;
     let _alone = context.press_lock()?;
     let store = context.store()?;
-    let stop = context
-        .block_on(async { Stop::on_signals() })
-        .map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))?;
+    let stop = context.stop()?;
     output::line(common, "work", "waits for approved editions");
     let mut wait = AGAIN;
     while !stop.is_set() {

@@ -24,6 +24,7 @@ mod operating;
 mod moving;
 mod postfix;
 mod press;
+mod press_beside_pages;
 mod public_pages;
 mod publish;
 mod readers_over_http;
