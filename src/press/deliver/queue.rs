@@ -4,14 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Deliveries claimed at once: enough that claiming costs little beside sending, and few enough to be given back quickly.
-pub(super) const BATCH: u32 = 256;
-/// So many are left when the next are claimed.
-const LOW: usize = 128;
+/// Deliveries claimed at once. All lines wait for the ledger while it claims: so few that they hardly notice, and enough that a
+/// claim costs little beside them.
+pub(super) const BATCH: u32 = 32;
+/// So many are left for each line when the next are claimed…
+const LOW_A_LINE: usize = 4;
+/// …and at least so many: some milliseconds' work for one that is fast.
+const LOW: usize = 64;
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
+    /// When this is left, more is wanted.
+    mark: usize,
     filled: Notify,
     low: Notify,
 }
@@ -23,9 +28,9 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lines: u16) -> Self {
         let state = Mutex::new(State { waiting: VecDeque::new(), closed: false });
-        Queue { state, filled: Notify::new(), low: Notify::new() }
+        Queue { state, mark: LOW.max(LOW_A_LINE * usize::from(lines)), filled: Notify::new(), low: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -50,7 +55,7 @@ impl<T> Queue<T> {
     pub(super) fn take_now(&self) -> Option<T> {
         let mut state = self.state();
         let taken = state.waiting.pop_front();
-        if state.waiting.len() <= LOW {
+        if state.waiting.len() <= self.mark {
             self.low.notify_one();
         }
         taken
@@ -72,7 +77,7 @@ impl<T> Queue<T> {
 
     /// Waits until more can be used.
     pub(super) async fn low(&self) {
-        while self.state().waiting.len() > LOW {
+        while self.state().waiting.len() > self.mark {
             self.low.notified().await;
         }
     }

@@ -19,9 +19,9 @@ use crate::support::smtp_server::{Act, Moment, Script, Server};
 const READERS: usize = 10_000;
 const COLUMN: &str = "middle-east-outreach";
 
-fn compose(to: &Claimed) -> Mail {
+fn compose(to: &Claimed) -> Result<Mail, Failure> {
     let message = format!("Message-ID: <{}@news.example>\r\n\r\nNews.\r\n", to.id.0).into_bytes();
-    Mail { return_path: "desk@news.example".parse().unwrap(), to: to.address.clone(), message }
+    Ok(Mail { return_path: "desk@news.example".parse().unwrap(), to: to.address.clone(), message })
 }
 
 #[test]
