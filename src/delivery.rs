@@ -2,14 +2,16 @@
 //!
 //! ```text
 //!               claim              begin                settle
-//!   Waiting ───────────▶ Claimed ─────────▶ InFlight ─────────────▶ Accepted
-//!    ▲  │                   │                  │  ├───▶ Rejected
+//!   Waiting ───────────▶ Claimed ─────────▶ InFlight ─────────────▶ Accepted ───▶ Bounced | Complained
+//!    ▲  │                   │                  │  ├───▶ Rejected                  (later, by returned mail)
 //!    │  └▶ Withdrawn        │ lease over       │  └───▶ Waiting (deferred, with backoff) ──▶ Expired
 //!    └──────────────────────┘                  │ lease over, or the line broke after the final dot
 //!    ▲                                         ▼
 //!    └──── an operator, or policy, says ─── Uncertain
 //! ```
 
+// Why a mail bounced.
+pub mod bounce;
 // Everything about somebody.
 pub mod history;
 // The ledger's contract.
@@ -18,12 +20,15 @@ pub mod ledger;
 pub mod notice;
 // How long to wait before the next try.
 pub mod retry;
+// What came back by mail.
+pub mod returns;
 // Signatures that are made ahead.
 pub mod signatures;
 // It went wrong: now what?
 pub mod verdict;
 
 pub use ledger::Ledger;
+pub use returns::Returns;
 pub use signatures::{Signatures, Unsigned};
 
 use chrono::{DateTime, Utc};
@@ -57,6 +62,10 @@ pub enum DeliveryState {
     Uncertain,
     /// The reader left, or the edition was withdrawn, before its turn.
     Withdrawn,
+    /// The relay had taken it, and it came back.
+    Bounced,
+    /// It arrived, and the reader pressed "spam".
+    Complained,
 }
 
 /// A delivery that a press has claimed: all that is needed to write the mail.
@@ -210,6 +219,8 @@ pub struct DeliveryRecord {
     pub doubts: u32,
     /// Oldest first.
     pub attempts: Vec<Attempt>,
+    /// What came back of it by mail, oldest first.
+    pub returned: Vec<returns::ReturnRecord>,
 }
 
 /// An attempt's end, for the ledger.

@@ -1,11 +1,12 @@
 //! `pressrun ledger …`: who got what, when, and what the server said.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 
 use super::context::{Context, Store};
 use super::{Common, Done, failures, output};
 use crate::delivery::ledger::Resolution;
+use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
 use crate::error::{Failure, Kind};
 use crate::subscriber::Address;
@@ -131,21 +132,36 @@ fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Opt
 
 /// One delivery with its attempts.
 fn tell(common: &Common, record: &DeliveryRecord) {
-    let DeliveryRecord { id, address, state, due, doubts, attempts } = record;
+    let DeliveryRecord { id, address, state, due, doubts, attempts, returned } = record;
     output::event(
         common,
-        &serde_json::json!({ "event": "delivery", "delivery": id, "address": address.as_str(), "state": state, "due": due, "doubts": doubts, "attempts": attempts }),
+        &serde_json::json!({ "event": "delivery", "delivery": id, "address": address.as_str(), "state": state, "due": due, "doubts": doubts, "attempts": attempts, "returned": returned }),
     );
     if common.json {
         return;
     }
     let doubt = if *doubts > 0 { ", uncertain at some time: may have arrived twice" } else { "" };
     output::text(format!("{address}: {}{doubt}", state_name(*state)));
+    let line = |when: DateTime<Utc>, word: &str, Reply { code, status, text }: &Reply| {
+        let when = when.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S");
+        let code = if *code == 0 { String::new() } else { format!("{code} ") };
+        let status = status.as_ref().map(|status| format!("{status} ")).unwrap_or_default();
+        output::text(format!("  {when}  {word:<9} {code}{status}{text}"));
+    };
     for attempt in attempts {
-        let Reply { code, status, text } = &attempt.reply;
-        let when = attempt.ended.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S");
-        let code = if *code == 0 { String::new() } else { format!("{code} {}", status.as_deref().unwrap_or_default()) };
-        output::text(format!("  {when}  {:<9} {code} {text}", attempt.outcome.as_str()));
+        line(attempt.ended, attempt.outcome.as_str(), &attempt.reply);
+    }
+    for one in returned {
+        line(one.when, news_name(one.news), &one.reply);
+    }
+}
+
+fn news_name(news: News) -> &'static str {
+    match news {
+        News::Delayed => "delayed",
+        News::Arrived => "arrived",
+        News::Bounced => "came back",
+        News::Complained => "complaint",
     }
 }
 
@@ -158,6 +174,8 @@ fn state_name(state: DeliveryState) -> &'static str {
         DeliveryState::Expired => "given up after many tries",
         DeliveryState::Uncertain => "uncertain: it may have gone out and may have not",
         DeliveryState::Withdrawn => "withdrawn before its turn",
+        DeliveryState::Bounced => "accepted by the mail server, and came back",
+        DeliveryState::Complained => "accepted by the mail server, and complained of",
     }
 }
 

@@ -86,6 +86,8 @@ pub(crate) fn grouped(n: u64) -> String {
 pub(crate) fn results(counts: &Counts) -> Vec<(u64, &'static str)> {
     [
         (counts.accepted, "accepted"),
+        (counts.bounced, "came back"),
+        (counts.complained, "complained of"),
         (counts.rejected, "refused"),
         (counts.expired, "given up"),
         (counts.uncertain, "uncertain"),

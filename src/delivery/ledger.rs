@@ -18,7 +18,7 @@ pub struct Counts {
     pub deferred: u64,
     /// Claimed or in flight.
     pub under_way: u64,
-    /// Accepted.
+    /// Accepted, and neither bounced nor complained of.
     pub accepted: u64,
     /// Rejected.
     pub rejected: u64,
@@ -28,6 +28,10 @@ pub struct Counts {
     pub uncertain: u64,
     /// Withdrawn.
     pub withdrawn: u64,
+    /// Accepted, and came back.
+    pub bounced: u64,
+    /// Accepted, and complained of.
+    pub complained: u64,
     /// Of all these: became uncertain at some time, and so may have been delivered twice.
     pub doubtful: u64,
 }
@@ -35,7 +39,8 @@ pub struct Counts {
 impl Counts {
     /// All deliveries.
     pub fn total(&self) -> u64 {
-        self.waiting + self.under_way + self.accepted + self.rejected + self.expired + self.uncertain + self.withdrawn
+        let ended = self.accepted + self.rejected + self.expired + self.withdrawn;
+        self.waiting + self.under_way + self.uncertain + ended + self.bounced + self.complained
     }
 }
 

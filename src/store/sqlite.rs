@@ -10,6 +10,7 @@ mod person;
 mod reader;
 mod records;
 mod requests;
+mod returns;
 mod row;
 mod schema;
 mod signatures;

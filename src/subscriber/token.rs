@@ -12,6 +12,11 @@
 //! hidden  = content XOR HMAC(hide key, key number | tag)
 //! ```
 
+// Numbers in return paths.
+mod returning;
+
+pub use returning::LENGTH as RETURN_LENGTH;
+
 use aws_lc_rs::{constant_time, digest, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -125,6 +130,7 @@ struct Key {
     octets: SecretBox<[u8; KEY_OCTETS]>,
     sign: hmac::Key,
     hide: hmac::Key,
+    returning: returning::Key,
 }
 
 impl Key {
@@ -133,7 +139,9 @@ impl Key {
         let secret = hmac::Key::new(hmac::HMAC_SHA256, &octets);
         let derive = |label: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, label).as_ref());
         let (sign, hide) = (derive(b"pressrun link sign\x01"), derive(b"pressrun link hide\x01"));
-        Self { octets: SecretBox::new(Box::new(octets)), sign, hide }
+        let returning =
+            returning::Key { sign: derive(b"pressrun return sign\x01"), hide: derive(b"pressrun return hide\x01") };
+        Self { octets: SecretBox::new(Box::new(octets)), sign, hide, returning }
     }
 
     fn tag(&self, number: u8, content: [u8; CONTENT]) -> [u8; TAG] {
@@ -238,14 +246,18 @@ impl Keys {
         let octets = URL_SAFE_NO_PAD.decode(token).map_err(|_| InvalidToken)?;
         let octets: [u8; OCTETS] = octets.try_into().map_err(|_| InvalidToken)?;
         let number = octets[0];
-        let key = if number == self.newest.0 { Some(&self.newest.1) } else { self.older.get(&number) };
-        let key = key.ok_or(InvalidToken)?;
+        let key = self.key(number)?;
         let (mut tag, mut hidden) = ([0; TAG], [0; CONTENT]);
         tag.copy_from_slice(&octets[1..=TAG]);
         hidden.copy_from_slice(&octets[1 + TAG..]);
         let content = key.veil(number, tag, hidden);
         constant_time::verify_slices_are_equal(&key.tag(number, content), &tag).map_err(|_| InvalidToken)?;
         unpack(purpose, content)
+    }
+
+    fn key(&self, number: u8) -> Result<&Key, InvalidToken> {
+        let key = if number == self.newest.0 { Some(&self.newest.1) } else { self.older.get(&number) };
+        key.ok_or(InvalidToken)
     }
 }
 

@@ -1,23 +1,28 @@
 //! What every store must keep, written once. `suite!` makes one module of tests a store.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use pressrun::delivery::bounce::Cause;
 use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
 use pressrun::delivery::notice::{Event, Notice, Notices};
+use pressrun::delivery::returns::{Filed, News, Patience, Return, Returns};
 use pressrun::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
 };
 use pressrun::digest::edition::{Choice, Edits};
 use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
-use pressrun::subscriber::{Added, Address, Consent, Entry, Subscribers, SubscriptionState, SuppressionReason};
+use pressrun::subscriber::{
+    Added, Address, Consent, EVERYTHING, Entry, Force, Lifted, SubscriberId, Subscribers, SubscriptionState,
+    Suppression, SuppressionReason,
+};
 use std::future::Future;
 use std::time::Duration;
 
 pub const LEASE: Duration = Duration::from_mins(10);
 
 /// All a store must be.
-pub trait Store: Subscribers + Editions + Ledger + Signatures + Notices {}
-impl<S: Subscribers + Editions + Ledger + Signatures + Notices> Store for S {}
+pub trait Store: Subscribers + Editions + Ledger + Signatures + Notices + Returns {}
+impl<S: Subscribers + Editions + Ledger + Signatures + Notices + Returns> Store for S {}
 
 pub fn now() -> DateTime<Utc> {
     "2026-11-22T09:00:00Z".parse().unwrap()
@@ -99,7 +104,7 @@ pub async fn a_list_is_added_once_and_never_revives_anybody<S: Store>(store: S) 
     let confirmed = store.add(vec![entry("ben", Confirmed), entry("eva", Confirmed)], later(2)).await.unwrap();
     assert_eq!(confirmed, [Added::Confirmed, Added::Left]);
     assert!(store.end(&address("ana"), Some("weekly"), later(3)).await.unwrap());
-    assert!(!store.end(&address("ana"), None, later(3)).await.unwrap());
+    assert!(!store.end(&address("ana"), Some("weekly"), later(3)).await.unwrap());
     assert_eq!(store.add(vec![entry("ana", Confirmed)], later(4)).await.unwrap(), [Added::Left]);
     let listed = store.list(Some("weekly"), None, 10).await.unwrap();
     let states: Vec<_> = listed.iter().map(|l| (l.subscriber.name.as_str(), l.subscription.state)).collect();
@@ -127,6 +132,80 @@ pub async fn a_suppressed_address_is_never_mailed_again<S: Store>(store: S) {
     let listed = store.list(None, None, 10).await.unwrap();
     let bad = listed.iter().find(|l| l.subscriber.name == "BAD").unwrap();
     assert_eq!(bad.suppression.as_ref().unwrap().reason, SuppressionReason::Complained);
+}
+
+pub async fn who_has_left_everything_is_begun_by_no_list_anywhere<S: Store>(store: S) {
+    let of = |digest: &str, state| Entry { digest: digest.to_owned(), ..entry("ana", state) };
+    store.add(vec![of("weekly", SubscriptionState::Confirmed)], now()).await.unwrap();
+    assert!(store.end(&address("ana"), None, later(1)).await.unwrap());
+    assert!(!store.end(&address("ana"), None, later(2)).await.unwrap());
+    assert!(!store.end(&address("nobody"), None, later(2)).await.unwrap());
+    let rows = vec![of("weekly", SubscriptionState::Confirmed), of("monthly", SubscriptionState::Confirmed)];
+    assert_eq!(store.differences(rows.clone(), None).await.unwrap(), [Added::Left, Added::Left]);
+    assert_eq!(store.add(rows, later(3)).await.unwrap(), [Added::Left, Added::Left]);
+    let held = store.show(&address("ana")).await.unwrap().unwrap();
+    let stand: Vec<_> = held.subscriptions.iter().map(|s| (s.digest.as_str(), s.state, s.since)).collect();
+    assert_eq!(
+        stand,
+        [(EVERYTHING, SubscriptionState::Ended, later(1)), ("weekly", SubscriptionState::Ended, later(1))]
+    );
+}
+
+pub async fn a_list_that_says_she_left_everything_ends_what_began_before<S: Store>(store: S) {
+    let row = |digest: &str, state, since| Entry { digest: digest.to_owned(), since, ..entry("ana", state) };
+    let (yes, no) = (SubscriptionState::Confirmed, SubscriptionState::Ended);
+    store.add(vec![row("weekly", yes, Some(now())), row("monthly", yes, Some(later(200_000)))], now()).await.unwrap();
+    let said = store.add(vec![row(EVERYTHING, no, Some(later(100)))], later(300_000)).await.unwrap();
+    assert_eq!(said, [Added::Left]);
+    let held = store.show(&address("ana")).await.unwrap().unwrap();
+    let stand: Vec<_> = held.subscriptions.iter().map(|s| (s.digest.as_str(), s.state)).collect();
+    assert_eq!(stand, [(EVERYTHING, no), ("monthly", yes), ("weekly", no)]);
+    assert_eq!(store.add(vec![row("daily", yes, None)], later(300_001)).await.unwrap(), [Added::Left]);
+}
+
+pub async fn force_lifts_what_may_be_lifted_and_keeps_why<S: Store>(store: S) {
+    use SubscriptionState::Confirmed;
+    let names = ["bounced", "manual", "complained", "left"];
+    let rows = || names.map(|name| entry(name, Confirmed)).to_vec();
+    store.add(rows(), now()).await.unwrap();
+    store.end(&address("left"), Some("weekly"), later(1)).await.unwrap();
+    for (name, reason) in [
+        ("bounced", SuppressionReason::Bounced),
+        ("manual", SuppressionReason::Manual),
+        ("complained", SuppressionReason::Complained),
+    ] {
+        store.suppress(&address(name), reason, "as told", later(1)).await.unwrap();
+    }
+    let force = Force::new(&[], "mailboxes mended").unwrap();
+    let wanted = [Added::Lifted, Added::Lifted, Added::Suppressed, Added::Left];
+    assert_eq!(store.differences(rows(), Some(force.clone())).await.unwrap(), wanted);
+    assert_eq!(store.add_by_force(rows(), force.clone(), later(2)).await.unwrap(), wanted);
+    let again = store.add_by_force(rows(), force, later(3)).await.unwrap();
+    assert_eq!(again, [Added::Unchanged, Added::Unchanged, Added::Suppressed, Added::Left]);
+    let held = store.show(&address("bounced")).await.unwrap().unwrap();
+    assert_eq!(held.suppression, None);
+    let suppression = Suppression { reason: SuppressionReason::Bounced, since: later(1), note: "as told".to_owned() };
+    assert_eq!(held.lifted, [Lifted { suppression, lifted: later(2), because: "mailboxes mended".to_owned() }]);
+    // The same list says the same as ever; a new bounce is news.
+    let stale = Entry { suppressed: Some(SuppressionReason::Bounced), ..entry("bounced", SubscriptionState::Ended) };
+    assert_eq!(store.add(vec![stale], later(4)).await.unwrap(), [Added::Unchanged]);
+    store.suppress(&address("bounced"), SuppressionReason::Bounced, "", later(5)).await.unwrap();
+    assert!(store.show(&address("bounced")).await.unwrap().unwrap().suppression.is_some());
+    let named = Force::new(&[SuppressionReason::Complained], "she wrote to us").unwrap();
+    let said = store.add_by_force(vec![entry("complained", Confirmed)], named, later(6)).await.unwrap();
+    assert_eq!(said, [Added::Lifted]);
+}
+
+pub async fn a_stricter_reason_takes_the_place_of_a_milder_one<S: Store>(store: S) {
+    let reason = async || store.show(&address("ana")).await.unwrap().unwrap().suppression.unwrap().reason;
+    for (said, kept) in [
+        (SuppressionReason::Bounced, SuppressionReason::Bounced),
+        (SuppressionReason::Complained, SuppressionReason::Complained),
+        (SuppressionReason::Manual, SuppressionReason::Complained),
+    ] {
+        store.suppress(&address("ana"), said, "", now()).await.unwrap();
+        assert_eq!(reason().await, kept);
+    }
 }
 
 pub async fn a_list_is_read_page_by_page<S: Store>(store: S) {
@@ -454,6 +533,149 @@ pub async fn a_letter_is_to_be_sent_until_it_is_told_and_never_again<S: Store>(s
     assert_eq!(store.unsent().await.unwrap().len(), 2);
 }
 
+/// An edition whose mails the relay took, all at `taken`.
+async fn accepted<S: Store>(store: &S, readers: &[&str], taken: DateTime<Utc>) -> (EditionId, Vec<DeliveryId>) {
+    let entries = readers.iter().map(|r| entry(r, SubscriptionState::Confirmed)).collect();
+    store.add(entries, taken).await.unwrap();
+    let edition = store.draft("weekly", vec![], sealed("News"), taken).await.unwrap().id;
+    store.approve(edition, sealed("News"), "seal".to_owned(), taken).await.unwrap();
+    let claimed = store.claim(&"p".to_owned(), edition, 100, LEASE, taken).await.unwrap();
+    let ids: Vec<_> = claimed.iter().map(|c| c.id).collect();
+    store.turn(&"p".to_owned(), vec![], ids.clone(), LEASE, taken).await.unwrap();
+    let settle = |id: &DeliveryId| Settlement {
+        id: *id,
+        outcome: Outcome::Accepted,
+        reply: Reply::read("250 2.0.0 queued"),
+        when: taken,
+    };
+    store.turn(&"p".to_owned(), ids.iter().map(settle).collect(), vec![], LEASE, taken).await.unwrap();
+    store.finish(edition, taken).await.unwrap();
+    (edition, ids)
+}
+
+const PATIENCE: Patience = Patience { bounces: 3, within: Duration::from_hours(30 * 24) };
+
+fn returned(mark: u8, delivery: DeliveryId, news: News, cause: Option<Cause>) -> Return {
+    Return { mark: [mark; 32], delivery, news, cause, reply: Reply::read("550 5.1.1 no such user <x@readers.example>") }
+}
+
+async fn file<S: Store>(store: &S, returns: Vec<Return>, when: DateTime<Utc>) -> Vec<Filed> {
+    store.file(returns, PATIENCE, when).await.unwrap()
+}
+
+pub async fn what_comes_back_settles_its_delivery_once<S: Store>(store: S) {
+    use DeliveryState as D;
+    use Filed::{Again, Nobody, Noted, Suppressed};
+    let (edition, ids) = accepted(&store, &["ana", "ben", "eva", "ida", "max"], now()).await;
+    assert_eq!(store.delivery_of(edition, SubscriberId(ids[0].0 + 1000)).await.unwrap(), None);
+    let (of, ana) = store.reader_of(ids[0]).await.unwrap().unwrap();
+    assert_eq!((of, store.delivery_of(edition, ana).await.unwrap()), (edition, Some(ids[0])));
+    let batch = || {
+        vec![
+            returned(1, ids[0], News::Bounced, Some(Cause::NoMailbox)),
+            returned(2, ids[1], News::Bounced, Some(Cause::Full)),
+            returned(3, ids[2], News::Delayed, None),
+            returned(4, ids[3], News::Complained, None),
+            returned(5, ids[4], News::Arrived, None),
+            returned(6, DeliveryId(9_999), News::Complained, None),
+        ]
+    };
+    assert_eq!(file(&store, batch(), later(60)).await, [Suppressed, Noted, Noted, Suppressed, Noted, Nobody]);
+    let counts = store.counts(edition).await.unwrap();
+    assert_eq!((counts.accepted, counts.bounced, counts.complained, counts.total()), (2, 2, 1, 5));
+    assert_eq!(file(&store, batch(), later(90)).await, [Again, Again, Again, Again, Again, Nobody]);
+    assert_eq!(store.counts(edition).await.unwrap(), counts);
+
+    let mut states = vec![];
+    for name in ["ana", "ben", "eva", "ida", "max"] {
+        let record = store.record(edition, &address(name)).await.unwrap().unwrap();
+        let news: Vec<_> = record.returned.iter().map(|r| (r.when, r.news, r.cause)).collect();
+        states.push((record.state, news));
+    }
+    let at = later(60);
+    assert_eq!(
+        states,
+        [
+            (D::Bounced, vec![(at, News::Bounced, Some(Cause::NoMailbox))]),
+            (D::Bounced, vec![(at, News::Bounced, Some(Cause::Full))]),
+            (D::Accepted, vec![(at, News::Delayed, None)]),
+            (D::Complained, vec![(at, News::Complained, None)]),
+            (D::Accepted, vec![(at, News::Arrived, None)]),
+        ]
+    );
+    let bounced = store.records(edition, Some(D::Bounced), None, 10).await.unwrap();
+    assert_eq!(bounced.iter().map(|r| r.id).collect::<Vec<_>>(), ids[..2]);
+    assert_eq!(store.records(edition, Some(D::Accepted), None, 10).await.unwrap().len(), 2);
+    let held = store.show(&address("ana")).await.unwrap().unwrap().suppression.unwrap();
+    assert_eq!((held.reason, held.since), (SuppressionReason::Bounced, later(60)));
+    assert_eq!(held.note, "550 5.1.1 no such user <x@readers.example>");
+    let held = store.show(&address("ida")).await.unwrap().unwrap().suppression.unwrap();
+    assert_eq!(held.reason, SuppressionReason::Complained);
+    assert_eq!(store.show(&address("ben")).await.unwrap().unwrap().suppression, None);
+}
+
+pub async fn a_complaint_is_not_undone_by_a_bounce<S: Store>(store: S) {
+    let (edition, ids) = accepted(&store, &["ana"], now()).await;
+    file(&store, vec![returned(1, ids[0], News::Complained, None)], later(1)).await;
+    file(&store, vec![returned(2, ids[0], News::Bounced, Some(Cause::NoMailbox))], later(2)).await;
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Complained);
+    let held = store.show(&address("ana")).await.unwrap().unwrap().suppression.unwrap();
+    assert_eq!(held.reason, SuppressionReason::Complained);
+    let (edition, ids) = accepted(&store, &["ben"], now()).await;
+    file(&store, vec![returned(3, ids[0], News::Bounced, Some(Cause::Full))], later(1)).await;
+    file(&store, vec![returned(4, ids[0], News::Complained, None)], later(2)).await;
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Complained);
+}
+
+/// A bounce can be quicker than the press that writes down that the relay took the mail.
+pub async fn what_comes_back_early_or_of_the_uncertain_is_not_lost<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben"]).await;
+    let ids: Vec<_> = claim(&store, "p", edition, 2).await.iter().map(|c| c.id).collect();
+    begin(&store, "p", &ids).await;
+    settle(&store, "p", ids[1], Outcome::Uncertain).await;
+    let soft = |mark, id| returned(mark, id, News::Bounced, Some(Cause::Full));
+    assert_eq!(file(&store, vec![soft(1, ids[0]), soft(2, ids[1])], later(2)).await, [Filed::Noted, Filed::Noted]);
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::InFlight);
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Bounced);
+    settle(&store, "p", ids[0], Outcome::Accepted).await;
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Bounced);
+    assert!(store.finish(edition, later(3)).await.unwrap());
+    assert_eq!(store.counts(edition).await.unwrap().bounced, 2);
+}
+
+pub async fn soft_bounces_end_patience_unless_a_mail_arrives_in_between<S: Store>(store: S) {
+    const WEEK: i64 = 7 * 24 * 3600;
+    let soft = |mark, id| returned(mark, id, News::Bounced, Some(Cause::Full));
+    let mut mark = 0;
+    for week in 0..4 {
+        let (_, ids) = accepted(&store, &["ana", "ben", "eva"], later(week * WEEK)).await;
+        mark += 10;
+        let mut batch = vec![soft(mark, ids[0]), soft(mark + 3, ids[0])];
+        // Ben gets one in between; what is refused because of us never counts.
+        if week != 1 {
+            batch.push(soft(mark + 1, ids[1]));
+        }
+        batch.push(returned(mark + 2, ids.last().copied().unwrap(), News::Bounced, Some(Cause::Policy)));
+        let filed = file(&store, batch, later(week * WEEK + 60)).await;
+        assert_eq!(filed.contains(&Filed::Suppressed), week == 2, "week {week}: {filed:?}");
+        if week == 2 {
+            break;
+        }
+    }
+    let suppressed = async |name| store.show(&address(name)).await.unwrap().unwrap().suppression.is_some();
+    assert!(suppressed("ana").await);
+    assert!(!suppressed("ben").await && !suppressed("eva").await);
+    for week in 3..6 {
+        let (_, ids) = accepted(&store, &["ben", "eva"], later(week * WEEK)).await;
+        mark += 10;
+        let filed = file(&store, vec![soft(mark, ids[0])], later(week * WEEK + 60)).await;
+        assert_eq!(filed, [if week < 4 { Filed::Noted } else { Filed::Suppressed }], "week {week}");
+        if week == 4 {
+            break;
+        }
+    }
+}
+
 /// Many presses at once: each delivery is claimed by one, begun once, settled once.
 pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S) {
     let names: Vec<String> = (0..300).map(|n| format!("r{n:03}")).collect();
@@ -510,6 +732,10 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_list_is_added_once_and_never_revives_anybody
     letter_case_makes_no_second_subscriber
     a_suppressed_address_is_never_mailed_again
+    who_has_left_everything_is_begun_by_no_list_anywhere
+    a_list_that_says_she_left_everything_ends_what_began_before
+    force_lifts_what_may_be_lifted_and_keeps_why
+    a_stricter_reason_takes_the_place_of_a_milder_one
     a_list_is_read_page_by_page
     a_draft_is_numbered_revised_and_read_back
     approving_writes_each_delivery_once
@@ -529,5 +755,9 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_due_time_has_one_edition_and_is_handled_with_it
     a_clock_that_was_ahead_is_forgotten_when_an_earlier_time_is_handled
     a_letter_is_to_be_sent_until_it_is_told_and_never_again
+    what_comes_back_settles_its_delivery_once
+    a_complaint_is_not_undone_by_a_bounce
+    what_comes_back_early_or_of_the_uncertain_is_not_lost
+    soft_bounces_end_patience_unless_a_mail_arrives_in_between
     presses_beside_each_other_never_share_a_delivery
 );

@@ -289,7 +289,7 @@ fn requests_that_are_nonsense_or_too_large_are_refused() {
     let (_folder, served) = small();
     let long = format!("GET /feeds/{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "a".repeat(3_000));
     assert_eq!(Answer::read(&served.send(long.as_bytes())).status, 414);
-    let headers = "X: ".to_owned() + &"a".repeat(20_000);
+    let headers = format!("X: {}", "a".repeat(20_000));
     let large = format!("GET /feeds/rss.xml HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n");
     assert_eq!(Answer::read(&served.send(large.as_bytes())).status, 431);
     let many = "X: y\r\n".repeat(500);

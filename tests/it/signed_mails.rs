@@ -15,7 +15,7 @@ use crate::support::smtp_server::{Script, Server};
 const DOMAIN: &str = "small-paper.example";
 
 /// Makes a key as the documentation says; answers the record to publish.
-fn new_key(room: &Room, selector: &str, more: &[&str]) -> DnsRecord {
+pub fn new_key(room: &Room, selector: &str, more: &[&str]) -> DnsRecord {
     let arguments = ["--json", "dkim", "new", "--domain", DOMAIN, "--selector", selector, "--to", "keys"];
     let told = room.run(&[&arguments, more].concat()).fine().out;
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
@@ -24,7 +24,7 @@ fn new_key(room: &Room, selector: &str, more: &[&str]) -> DnsRecord {
 }
 
 /// Names these keys in the configuration, instead of others.
-fn sign_with(room: &Room, selectors: &[&str]) {
+pub fn sign_with(room: &Room, selectors: &[&str]) {
     let config = room.read("config.yaml");
     let (before, _) = config.split_once("dkim:").unwrap_or((&config, ""));
     let key = |s: &&str| format!("    - {{selector: {s}, file: keys/{s}.{DOMAIN}.pem}}\n");

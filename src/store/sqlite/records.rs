@@ -5,13 +5,15 @@ use rusqlite::{Connection, params};
 use super::row::{address, count, from_word, small, time, time_or_none};
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::Counts;
+use crate::delivery::returns::ReturnRecord;
 use crate::delivery::{Attempt, DeliveryId, DeliveryRecord, DeliveryState, Reply};
 use crate::digest::EditionId;
 use crate::store::StoreError;
 
 pub(super) fn counts(db: &Connection, edition: EditionId) -> Result<Counts, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT state, tries > 0, count(*), sum(doubts > 0) FROM delivery WHERE edition = ?1 GROUP BY 1, 2",
+        "SELECT iif(state = 3, coalesce(returned, 3), state), tries > 0, count(*), sum(doubts > 0) FROM delivery
+         WHERE edition = ?1 GROUP BY 1, 2",
     )?;
     let mut rows = query.query([edition.0])?;
     let mut counts = Counts::default();
@@ -29,13 +31,15 @@ pub(super) fn counts(db: &Connection, edition: EditionId) -> Result<Counts, Stor
             DeliveryState::Expired => counts.expired += n,
             DeliveryState::Uncertain => counts.uncertain += n,
             DeliveryState::Withdrawn => counts.withdrawn += n,
+            DeliveryState::Bounced => counts.bounced += n,
+            DeliveryState::Complained => counts.complained += n,
         }
     }
     Ok(counts)
 }
 
 /// In the order of the column's numbers.
-const STATES: [DeliveryState; 8] = [
+const STATES: [DeliveryState; 10] = [
     DeliveryState::Waiting,
     DeliveryState::Claimed,
     DeliveryState::InFlight,
@@ -44,6 +48,8 @@ const STATES: [DeliveryState; 8] = [
     DeliveryState::Expired,
     DeliveryState::Uncertain,
     DeliveryState::Withdrawn,
+    DeliveryState::Bounced,
+    DeliveryState::Complained,
 ];
 
 fn state_of(number: i64) -> Result<DeliveryState, StoreError> {
@@ -68,7 +74,7 @@ pub(super) fn of_state(
     let number = state.and_then(|s| STATES.iter().position(|of| *of == s)).and_then(|n| i64::try_from(n).ok());
     read(
         db,
-        "d.edition = ?1 AND (?2 IS NULL OR d.state = ?2) AND d.id > ?3 ORDER BY d.id LIMIT ?4",
+        "d.edition = ?1 AND (?2 IS NULL OR iif(d.state = 3, coalesce(d.returned, 3), d.state) = ?2) AND d.id > ?3 ORDER BY d.id LIMIT ?4",
         params![edition.0, number, after.map_or(0, |id| id.0), limit],
     )
 }
@@ -88,7 +94,8 @@ pub(super) fn of_doubt(
 
 fn read(db: &Connection, which: &str, with: &[&dyn rusqlite::ToSql]) -> Result<Vec<DeliveryRecord>, StoreError> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT d.id, s.address, d.state, d.due, d.doubts FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE {which}"
+        "SELECT d.id, s.address, iif(d.state = 3, coalesce(d.returned, 3), d.state), d.due, d.doubts
+         FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE {which}"
     ))?;
     let mut rows = query.query(with)?;
     let mut found = vec![];
@@ -101,6 +108,7 @@ fn read(db: &Connection, which: &str, with: &[&dyn rusqlite::ToSql]) -> Result<V
             due: time(r.get(3)?)?,
             doubts: small(r.get(4)?),
             attempts: attempts(db, id)?,
+            returned: returned(db, id)?,
         });
     }
     Ok(found)
@@ -119,6 +127,24 @@ fn attempts(db: &Connection, id: DeliveryId) -> Result<Vec<Attempt>, StoreError>
             outcome: from_word(&r.get::<_, String>(2)?)?,
             held: r.get(3)?,
             reply: Reply { code: r.get(4)?, status: r.get(5)?, text: r.get(6)? },
+        });
+    }
+    Ok(found)
+}
+
+fn returned(db: &Connection, id: DeliveryId) -> Result<Vec<ReturnRecord>, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT at, news, cause, code, status, text FROM returned WHERE delivery = ?1 ORDER BY at, mark",
+    )?;
+    let mut rows = query.query([id.0])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let cause = r.get::<_, Option<String>>(2)?;
+        found.push(ReturnRecord {
+            when: time(r.get(0)?)?,
+            news: from_word(&r.get::<_, String>(1)?)?,
+            cause: cause.as_deref().map(from_word).transpose()?,
+            reply: Reply { code: r.get(3)?, status: r.get(4)?, text: r.get(5)? },
         });
     }
     Ok(found)

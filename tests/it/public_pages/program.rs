@@ -1,8 +1,7 @@
 //! The real program serves, writes a letter, and ends in good order.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::room::{Room, recipient};
@@ -28,11 +27,8 @@ fn the_program_takes_a_subscription_writes_its_letter_and_stops_when_told() {
     let config = room.read("config.yaml");
     room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s }}\n"));
     room.write("templates/languages/en.yaml", "left.title: Farewell\n");
-    let mut child = room.command(&["serve", "--json", "--bind", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let at = event["address"].as_str().unwrap().to_owned();
+    let serving = room.serve(&[]);
+    let at = serving.at.to_string();
 
     let page = ask(&at, "GET", "/subscribe", "");
     let stamp = page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -46,9 +42,7 @@ fn the_program_takes_a_subscription_writes_its_letter_and_stops_when_told() {
     assert_eq!(recipient(&outbox[0].1), "nadia@example.org");
     assert!(ask(&at, "GET", "/metrics", "").contains("pressrun_subscriptions{state=\"confirmed\"} 0"));
 
-    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    assert!(child.wait().unwrap().success());
+    assert!(serving.stop().success());
 
     room.write("templates/languages/en.yaml", "left.titel: Farewell\n");
     room.run(&["serve", "--bind", "127.0.0.1:0"]).failed(1, &["left.titel", "folder of templates"]);

@@ -1,6 +1,7 @@
 //! Leaving while an edition is being sent.
 
 use chrono::Utc;
+use pressrun::error::Failure;
 use pressrun::delivery::ledger::UncertainPolicy;
 use pressrun::delivery::{Claimed, Ledger, retry};
 use pressrun::digest::Editions;

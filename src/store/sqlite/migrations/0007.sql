@@ -1,18 +1,21 @@
--- An attempt is written for every mail, and each cost twice what it must: the list in `outcome IN (…)` was made into a table
--- anew each time, and a trigger asked whether the reader was erased (now the statement before it does).
-CREATE TABLE attempt_anew (
-    delivery INTEGER NOT NULL REFERENCES delivery (id),
-    number   INTEGER NOT NULL,
-    begun    INTEGER,
-    ended    INTEGER NOT NULL,
-    outcome  TEXT NOT NULL CHECK (outcome = 'accepted' OR outcome = 'deferred' OR outcome = 'rejected'
-                                  OR outcome = 'expired' OR outcome = 'uncertain' OR outcome = 'untried'),
-    held     INTEGER NOT NULL,
-    code     INTEGER NOT NULL,
-    status   TEXT,
-    text     TEXT NOT NULL,
-    PRIMARY KEY (delivery, number)
-) STRICT, WITHOUT ROWID;
-INSERT INTO attempt_anew SELECT delivery, number, begun, ended, outcome, held, code, status, text FROM attempt;
-DROP TABLE attempt;
-ALTER TABLE attempt_anew RENAME TO attempt;
+-- What a list has said, and what an operator has overruled.
+
+-- When a list first said without a day that it has ended, if it has said so ever since.
+ALTER TABLE subscription ADD COLUMN heard INTEGER;
+
+-- Suppressions that were lifted by force: what they were, and why they are no more.
+CREATE TABLE lifted (
+    id      INTEGER PRIMARY KEY,
+    key     TEXT NOT NULL,
+    reason  TEXT NOT NULL,
+    since   INTEGER NOT NULL,
+    note    TEXT NOT NULL,
+    lifted  INTEGER NOT NULL,
+    because TEXT NOT NULL
+) STRICT;
+CREATE INDEX lifted_of ON lifted (key);
+
+-- Of a change of address: what the new one is known by.
+ALTER TABLE request ADD COLUMN goal TEXT;
+UPDATE request SET goal = lower(address) WHERE address IS NOT NULL;
+CREATE INDEX request_goal ON request (goal) WHERE goal IS NOT NULL;

@@ -1,0 +1,122 @@
+//! What came back by mail.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::SqliteStore;
+use super::row::{millis, time, word};
+use super::subscribers::suppress;
+use crate::delivery::returns::{Filed, News, Past, Patience, Return, Returns};
+use crate::delivery::{DeliveryId, Reply};
+use crate::digest::EditionId;
+use crate::store::StoreError;
+use crate::subscriber::{SubscriberId, SuppressionReason};
+
+impl Returns for SqliteStore {
+    type Error = StoreError;
+
+    async fn file(
+        &self,
+        returns: Vec<Return>,
+        patience: Patience,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Filed>, StoreError> {
+        self.writer.write(move |db| returns.iter().map(|one| file(db, one, &patience, now)).collect()).await
+    }
+
+    async fn delivery_of(
+        &self,
+        edition: EditionId,
+        subscriber: SubscriberId,
+    ) -> Result<Option<DeliveryId>, StoreError> {
+        self.readers
+            .read(move |db| {
+                Ok(db
+                    .prepare_cached("SELECT id FROM delivery WHERE edition = ?1 AND subscriber = ?2")?
+                    .query_row([edition.0, subscriber.0], |r| Ok(DeliveryId(r.get(0)?)))
+                    .optional()?)
+            })
+            .await
+    }
+
+    async fn reader_of(&self, delivery: DeliveryId) -> Result<Option<(EditionId, SubscriberId)>, StoreError> {
+        self.readers
+            .read(move |db| {
+                Ok(db
+                    .prepare_cached("SELECT edition, subscriber FROM delivery WHERE id = ?1")?
+                    .query_row([delivery.0], |r| Ok((EditionId(r.get(0)?), SubscriberId(r.get(1)?))))
+                    .optional()?)
+            })
+            .await
+    }
+}
+
+fn file(db: &Connection, one: &Return, patience: &Patience, now: DateTime<Utc>) -> Result<Filed, StoreError> {
+    let reader: Option<(i64, String)> = db
+        .prepare_cached("SELECT s.id, s.key FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE d.id = ?1")?
+        .query_row([one.delivery.0], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let Some((reader, key)) = reader else { return Ok(Filed::Nobody) };
+    let erased = key.starts_with("erased:");
+    let Reply { code, status, text } = &one.reply;
+    let cause = one.cause.map(word).transpose()?;
+    let written = db
+        .prepare_cached(
+            "INSERT INTO returned (mark, delivery, at, news, cause, counts, code, status, text)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            one.mark,
+            one.delivery.0,
+            millis(now),
+            word(one.news)?,
+            cause,
+            one.counts(),
+            code,
+            status,
+            // A reply often repeats the address.
+            if erased { "" } else { text }
+        ])?;
+    if written == 0 {
+        return Ok(Filed::Again);
+    }
+    let returned = match one.news {
+        News::Delayed | News::Arrived => return Ok(Filed::Noted),
+        News::Bounced => 8,
+        News::Complained => 9,
+    };
+    // What came back had gone out: it is uncertain no more.
+    db.prepare_cached(
+        "UPDATE delivery SET returned = max(coalesce(returned, 0), ?2), state = iif(state = 6, 3, state) WHERE id = ?1",
+    )?
+    .execute([one.delivery.0, returned])?;
+    if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, patience, now)?, now)) {
+        return Ok(Filed::Noted);
+    }
+    let reason = match one.news {
+        News::Complained => SuppressionReason::Complained,
+        _ => SuppressionReason::Bounced,
+    };
+    suppress(db, &key, reason, &one.reply.to_string(), millis(now), millis(now))?;
+    Ok(Filed::Suppressed)
+}
+
+/// Deliveries to somebody that the relay took, the newest edition first.
+fn past(db: &Connection, reader: i64, patience: &Patience, now: DateTime<Utc>) -> Result<Vec<Past>, StoreError> {
+    // By edition: deliveries are found by edition and subscriber.
+    let mut query = db.prepare_cached(
+        "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts)
+         FROM edition e CROSS JOIN delivery d ON d.edition = e.id AND d.subscriber = ?1
+         WHERE e.approved >= ?2 AND (d.state = 3 OR d.returned IS NOT NULL) ORDER BY e.id DESC",
+    )?;
+    let mut rows = query.query([reader, millis(patience.horizon(now))])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        found.push(match (r.get::<_, Option<i64>>(1)?, r.get::<_, Option<i64>>(2)?) {
+            (_, Some(bounced)) => Past::Bounced(time(bounced)?),
+            (Some(_), None) => Past::Refused,
+            (None, None) => Past::Silent(time(r.get::<_, Option<i64>>(0)?.unwrap_or_default())?),
+        });
+    }
+    Ok(found)
+}
