@@ -114,7 +114,8 @@ async fn ledger(file: &Path, edition: EditionId, lines: usize) -> f64 {
                     }
                     let begun = store.turn(&press, settle, begin, LEASE, now()).await.unwrap();
                     done += begun.len();
-                    let settled = |id| Settlement { id, outcome: Outcome::Accepted, reply: Reply::read(REPLY), when: now() };
+                    let settled =
+                        |id| Settlement { id, outcome: Outcome::Accepted, reply: Reply::read(REPLY), when: now() };
                     settle = begun.into_iter().map(settled).collect();
                 }
             })
@@ -136,8 +137,13 @@ fn bare(file: &Path, batch: usize) -> f64 {
     for (name, value) in [("journal_mode", "wal"), ("synchronous", "full"), ("wal_autocheckpoint", "4096")] {
         db.pragma_update(None, name, value).unwrap();
     }
-    let ids: Vec<i64> =
-        db.prepare("SELECT id FROM delivery ORDER BY id").unwrap().query_map([], |r| r.get(0)).unwrap().map(Result::unwrap).collect();
+    let ids: Vec<i64> = db
+        .prepare("SELECT id FROM delivery ORDER BY id")
+        .unwrap()
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let run = |sql: &str, id: i64| assert_eq!(db.prepare_cached(sql).unwrap().execute(params![id]).unwrap(), 1);
     let commit = |sql: &str| db.prepare_cached(sql).unwrap().execute([]).map(drop).unwrap();
     let began = Instant::now();
@@ -145,8 +151,14 @@ fn bare(file: &Path, batch: usize) -> f64 {
     for (n, batch) in batches.iter().enumerate() {
         commit("BEGIN IMMEDIATE");
         for id in n.checked_sub(1).map_or(&[][..], |before| batches[before]) {
-            run("UPDATE delivery SET state = 3, press = NULL, lease = NULL, ended = 1, tries = 1, first_try = begun WHERE id = ?1", *id);
-            run("INSERT INTO attempt VALUES (?1, 1, 1, 1, 'accepted', 1, 250, '2.0.0', 'Ok: queued as 4bF1Tq3Zx9z1P')", *id);
+            run(
+                "UPDATE delivery SET state = 3, press = NULL, lease = NULL, ended = 1, tries = 1, first_try = begun WHERE id = ?1",
+                *id,
+            );
+            run(
+                "INSERT INTO attempt VALUES (?1, 1, 1, 1, 'accepted', 1, 250, '2.0.0', 'Ok: queued as 4bF1Tq3Zx9z1P')",
+                *id,
+            );
         }
         for id in *batch {
             run("UPDATE delivery SET state = 1, press = 'bench', lease = 1 WHERE id = ?1", *id);

@@ -1,10 +1,10 @@
 //! Leaving while an edition is being sent.
 
 use chrono::Utc;
-use pressrun::error::Failure;
 use pressrun::delivery::ledger::UncertainPolicy;
 use pressrun::delivery::{Claimed, Ledger, retry};
 use pressrun::digest::Editions;
+use pressrun::error::Failure;
 use pressrun::mail::Mail;
 use pressrun::press::{Job, Options, Stop, deliver};
 use pressrun::subscriber::token::{About, Purpose};
