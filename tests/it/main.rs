@@ -20,6 +20,7 @@ mod house;
 mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
+mod operating;
 mod postfix;
 mod press;
 mod public_pages;
