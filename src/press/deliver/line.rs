@@ -90,10 +90,10 @@ where
                 begun.push_front(current);
                 break;
             }
-            let most = in_flight(line.as_ref());
             if begun.is_empty() {
-                self.top_up(&mut ready, most, &mut ended);
+                self.top_up(&mut ready, 1, &mut ended);
             }
+            let most = in_flight(line.as_ref());
             if let Some(open) = &mut line {
                 let next = begun.front().or(ready.front()).map(|next| next.claimed.id);
                 let sent = if let Some(next) = begun.front() {
