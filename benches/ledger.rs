@@ -1,106 +1,76 @@
-//! Claims and settlements a second on PostgreSQL, beside what the bare engine does; `benches/workers.sh` runs it.
+//! The ledger alone: deliveries a second that are claimed, begun and settled, each step durable, beside the bare engine:
+//! `cargo bench --bench ledger [-- DELIVERIES]`.
 //!
-//!     ledger postgres://USER@HOST:PORT/EMPTY_DATABASE WORKERS DELIVERIES
-//!
-//! `pressrun` claims 100 at a time, begins and settles them a hundred in one step: three durable commits for a hundred.
-//! `bare` takes 1,000 by `SKIP LOCKED` and marks them a hundred at a time, in a table that has nothing but that.
+//! The ledger is used as the press uses it: so many lines, each of which settles two deliveries and begins two more in one step,
+//! beside one that claims. The bare engine is SQLite, the same file with the same settings, one thread, the same four writes a
+//! delivery (claimed, in flight, accepted, the attempt) as plain statements by row number, and as many deliveries a commit as
+//! the lines have in flight: no queue, no joins, nobody asked whether she still wants the mail.
 #![allow(clippy::unwrap_used)]
 
-use chrono::Utc;
-use pressrun::config::{LedgerAddress, database};
-use pressrun::delivery::{Ledger, Outcome, Reply, Settlement};
-use pressrun::digest::{EditionId, Editions, Sealed};
-use pressrun::store::PostgresStore;
-use pressrun::store::postgres::{Options, Tls};
+use chrono::{DateTime, Utc};
+use pressrun::delivery::{Claimed, Ledger, Outcome, Reply, Settlement};
+use pressrun::digest::edition::Choice;
+use pressrun::digest::{EditionId, EditionPiece, Editions, Sealed};
+use pressrun::newsroom::ArticleId;
+use pressrun::press::deliver::IN_FLIGHT;
+use pressrun::store::SqliteStore;
 use pressrun::subscriber::{Consent, Entry, Subscribers, SubscriptionState};
+use rusqlite::{Connection, params};
+use std::collections::VecDeque;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio_postgres::NoTls;
+use tokio::sync::Mutex;
 
-const GROUP: u32 = 100;
 const LEASE: Duration = Duration::from_mins(10);
+const REPLY: &str = "250 2.0.0 Ok: queued as 4bF1Tq3Zx9z1P";
+const ROUNDS: usize = 3;
+/// Deliveries claimed at once, as the press does.
+const CLAIM: u32 = 32;
 
-#[tokio::main]
-async fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let [address, workers, deliveries] = arguments.as_slice() else {
-        println!("ledger: run by benches/workers.sh");
-        return;
-    };
-    let (workers, deliveries) = (workers.parse().unwrap(), deliveries.parse().unwrap());
-    let LedgerAddress::Postgres(at) = database::parse(address, Path::new("")).unwrap() else {
-        println!("ledger: only of PostgreSQL");
-        return;
-    };
-    let options = Options {
-        host: at.host,
-        port: at.port,
-        user: at.user,
-        password: None,
-        database: at.database,
-        tls: Tls::Off,
-        connections: at.connections,
-    };
-    let ours = ours(&options, workers, deliveries).await;
-    let bare = bare(&options, workers, deliveries).await;
-    let ratio = ours / bare;
-    println!("{workers} workers: pressrun {ours:>8.0} deliveries/s, bare engine {bare:>8.0} rows/s, ratio {ratio:.2}");
-}
-
-#[allow(clippy::cast_precision_loss)]
-fn rate(count: u32, began: Instant) -> f64 {
-    f64::from(count) / began.elapsed().as_secs_f64()
-}
-
-async fn ours(options: &Options, workers: u32, deliveries: u32) -> f64 {
-    let store = PostgresStore::open(options).await.unwrap();
-    let edition = filled(&store, deliveries).await;
-    let mut at_work = tokio::task::JoinSet::new();
-    let began = Instant::now();
-    for worker in 0..workers {
-        let options = options.clone();
-        at_work.spawn(async move { work(&PostgresStore::open(&options).await.unwrap(), worker, edition).await });
-    }
-    let done: u32 = at_work.join_all().await.into_iter().sum();
-    assert_eq!(done, deliveries);
-    let rate = rate(deliveries, began);
-    assert!(store.finish(edition, Utc::now()).await.unwrap());
-    rate
-}
-
-async fn work(store: &PostgresStore, worker: u32, edition: EditionId) -> u32 {
-    let (press, mut done) = (format!("press {worker}"), 0);
-    loop {
-        let claimed = store.claim(&press, edition, GROUP, LEASE, Utc::now()).await.unwrap();
-        if claimed.is_empty() {
-            return done;
-        }
-        let ids = claimed.iter().map(|one| one.id).collect();
-        let begun = store.turn(&press, vec![], ids, LEASE, Utc::now()).await.unwrap();
-        done += u32::try_from(begun.len()).unwrap();
-        let reply = Reply::read("250 2.0.0 Ok: queued as 4F2A91C0D3");
-        let settle = |id| Settlement { id, outcome: Outcome::Accepted, reply: reply.clone(), when: Utc::now() };
-        store.turn(&press, begun.into_iter().map(settle).collect(), vec![], LEASE, Utc::now()).await.unwrap();
+fn main() {
+    let deliveries = std::env::args().skip(1).find_map(|a| a.parse().ok()).unwrap_or(50_000);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    println!("{:>8}{:>12}{:>12}{:>8}", "lines", "ledger/s", "bare/s", "ratio");
+    for lines in [1, 10, 50] {
+        // Few lines wait for the disk at every step: a shorter run says as much.
+        let deliveries = if lines == 1 { deliveries / 5 } else { deliveries };
+        let mut rounds: Vec<(f64, f64)> = (0..ROUNDS)
+            .map(|_| {
+                let folder = tempfile::tempdir().unwrap();
+                let file = folder.path().join("ledger.sqlite");
+                let edition = runtime.block_on(approved(&file, deliveries));
+                let copy = folder.path().join("bare.sqlite");
+                std::fs::copy(&file, &copy).unwrap();
+                (runtime.block_on(ledger(&file, edition, lines)), bare(&copy, lines * IN_FLIGHT))
+            })
+            .collect();
+        rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+        let (ours, bare) = rounds[ROUNDS / 2];
+        println!("{lines:>8}{ours:>12.0}{bare:>12.0}{:>8.2}", ours / bare);
     }
 }
 
-async fn filled(store: &PostgresStore, deliveries: u32) -> EditionId {
-    let entry = |n: u32| Entry {
-        address: format!("reader{n:07}@example.net").parse().unwrap(),
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_327_200, 0).unwrap()
+}
+
+/// A ledger with an approved edition for so many readers, all of it in the file itself.
+async fn approved(file: &Path, readers: usize) -> EditionId {
+    let store = SqliteStore::open(file).unwrap();
+    let entry = |n: usize| Entry {
+        address: format!("reader{n:07}@readers.example").parse().unwrap(),
         name: String::new(),
         language: None,
         digest: "weekly".to_owned(),
         state: SubscriptionState::Confirmed,
-        since: None,
-        consent: Consent { source: "bench".to_owned(), when: None },
+        consent: Consent { source: "a bench".to_owned(), when: Some(now()) },
         suppressed: None,
+        since: None,
         note: String::new(),
     };
-    for from in (0..deliveries).step_by(5_000) {
-        let entries = (from..deliveries.min(from + 5_000)).map(entry).collect();
-        store.add(entries, Utc::now()).await.unwrap();
-    }
-    let sealed = Sealed {
+    store.add((0..readers).map(entry).collect(), now()).await.unwrap();
+    let sealed = || Sealed {
         subject: "News".to_owned(),
         preheader: String::new(),
         html: String::new(),
@@ -108,57 +78,93 @@ async fn filled(store: &PostgresStore, deliveries: u32) -> EditionId {
         mark: "~~".to_owned(),
         shortened: false,
         headers: vec![],
-        date: Utc::now(),
+        date: now(),
     };
-    let edition = store.draft("weekly", vec![], sealed.clone(), Utc::now()).await.unwrap().id;
-    store.approve(edition, sealed, String::new(), Utc::now()).await.unwrap();
+    let piece = EditionPiece { id: ArticleId("a".to_owned()), title: "A".to_owned(), choice: Choice::Carried };
+    let edition = store.draft("weekly", vec![piece], sealed(), now()).await.unwrap().id;
+    store.approve(edition, sealed(), "seal".to_owned(), now()).await.unwrap();
+    drop(store);
+    let db = Connection::open(file).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     edition
 }
 
-async fn bare(options: &Options, workers: u32, rows: u32) -> f64 {
-    let connect = || async {
-        let mut config = tokio_postgres::Config::new();
-        config.host(&options.host).port(options.port).user(&options.user).dbname(&options.database);
-        let (client, connection) = config.connect(NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
-    };
-    let client = connect().await;
-    client
-        .batch_execute(&format!(
-            "CREATE TABLE bare (id BIGINT PRIMARY KEY, state SMALLINT NOT NULL DEFAULT 0, worker INT, lease TIMESTAMPTZ);
-             CREATE INDEX bare_open ON bare (id) WHERE state = 0;
-             INSERT INTO bare (id) SELECT generate_series(1, {rows}); ANALYZE bare"
-        ))
-        .await
-        .unwrap();
-    let mut clients = vec![];
-    for worker in 0..workers {
-        clients.push((i32::try_from(worker).unwrap(), connect().await));
-    }
-    let mut at_work = tokio::task::JoinSet::new();
+/// Deliveries a second.
+#[allow(clippy::cast_precision_loss)]
+async fn ledger(file: &Path, edition: EditionId, lines: usize) -> f64 {
+    let store = Arc::new(SqliteStore::open(file).unwrap());
+    let queue = Arc::new(Mutex::new(VecDeque::<Claimed>::new()));
+    let press = "bench".to_owned();
     let began = Instant::now();
-    for (worker, client) in clients {
-        at_work.spawn(async move {
-            let lease = "UPDATE bare SET state = 1, worker = $1, lease = now() + interval '5 min' WHERE id IN
-                         (SELECT id FROM bare WHERE state = 0 ORDER BY id LIMIT 1000 FOR UPDATE SKIP LOCKED) RETURNING id";
-            let (lease, sent) = tokio::try_join!(
-                client.prepare(lease),
-                client.prepare("UPDATE bare SET state = 2 WHERE id = ANY($1) AND worker = $2")
-            )
-            .unwrap();
-            loop {
-                let ids: Vec<i64> =
-                    client.query(&lease, &[&worker]).await.unwrap().iter().map(|row| row.get(0)).collect();
-                if ids.is_empty() {
-                    break;
+    let workers: Vec<_> = (0..lines)
+        .map(|_| {
+            let (store, queue, press) = (store.clone(), queue.clone(), press.clone());
+            tokio::spawn(async move {
+                let (mut done, mut settle) = (0, vec![]);
+                loop {
+                    let mut queue = queue.lock().await;
+                    if queue.len() < IN_FLIGHT {
+                        queue.extend(store.claim(&press, edition, CLAIM, LEASE, now()).await.unwrap());
+                    }
+                    let most = IN_FLIGHT.min(queue.len());
+                    let begin: Vec<_> = queue.drain(..most).map(|claimed| claimed.id).collect();
+                    drop(queue);
+                    if begin.is_empty() && settle.is_empty() {
+                        return done;
+                    }
+                    let begun = store.turn(&press, settle, begin, LEASE, now()).await.unwrap();
+                    done += begun.len();
+                    let settled =
+                        |id| Settlement { id, outcome: Outcome::Accepted, reply: Reply::read(REPLY), when: now() };
+                    settle = begun.into_iter().map(settled).collect();
                 }
-                for group in ids.chunks(GROUP as usize) {
-                    client.execute(&sent, &[&group, &worker]).await.unwrap();
-                }
-            }
-        });
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for worker in workers {
+        done += worker.await.unwrap();
     }
-    at_work.join_all().await;
-    rate(rows, began)
+    let rate = done as f64 / began.elapsed().as_secs_f64();
+    assert_eq!(store.counts(edition).await.unwrap().accepted, done as u64);
+    rate
+}
+
+/// Deliveries a second.
+#[allow(clippy::cast_precision_loss)]
+fn bare(file: &Path, batch: usize) -> f64 {
+    let db = Connection::open(file).unwrap();
+    for (name, value) in [("journal_mode", "wal"), ("synchronous", "full"), ("wal_autocheckpoint", "4096")] {
+        db.pragma_update(None, name, value).unwrap();
+    }
+    let ids: Vec<i64> = db
+        .prepare("SELECT id FROM delivery ORDER BY id")
+        .unwrap()
+        .query_map([], |r| r.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let run = |sql: &str, id: i64| assert_eq!(db.prepare_cached(sql).unwrap().execute(params![id]).unwrap(), 1);
+    let commit = |sql: &str| db.prepare_cached(sql).unwrap().execute([]).map(drop).unwrap();
+    let began = Instant::now();
+    let batches: Vec<&[i64]> = ids.chunks(batch).collect();
+    for (n, batch) in batches.iter().enumerate() {
+        commit("BEGIN IMMEDIATE");
+        for id in n.checked_sub(1).map_or(&[][..], |before| batches[before]) {
+            run(
+                "UPDATE delivery SET state = 3, press = NULL, lease = NULL, ended = 1, tries = 1, first_try = begun WHERE id = ?1",
+                *id,
+            );
+            run(
+                "INSERT INTO attempt VALUES (?1, 1, 1, 1, 'accepted', 1, 250, '2.0.0', 'Ok: queued as 4bF1Tq3Zx9z1P')",
+                *id,
+            );
+        }
+        for id in *batch {
+            run("UPDATE delivery SET state = 1, press = 'bench', lease = 1 WHERE id = ?1", *id);
+            run("UPDATE delivery SET state = 2, begun = 1, lease = 2 WHERE id = ?1", *id);
+        }
+        commit("COMMIT");
+    }
+    ids.len() as f64 / began.elapsed().as_secs_f64()
 }

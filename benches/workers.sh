@@ -11,7 +11,7 @@ if [[ -z ${PRESSRUN:-} ]]; then
   PRESSRUN=${CARGO_TARGET_DIR:-$PWD/target}/release/pressrun
 fi
 if [[ -z ${PRESSRUN_LEDGER_BENCH:-} ]]; then
-  PRESSRUN_LEDGER_BENCH=$(cargo bench --bench ledger --no-run --locked --message-format=json 2>/dev/null |
+  PRESSRUN_LEDGER_BENCH=$(cargo bench --bench shared_ledger --no-run --locked --message-format=json 2>/dev/null |
     python3 -c 'import json,sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")][-1])')
 fi
 exec python3 benches/workers/measure.py --pressrun "$(realpath "$PRESSRUN")" --bench "$PRESSRUN_LEDGER_BENCH" "$@"

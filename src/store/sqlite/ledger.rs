@@ -8,12 +8,14 @@ use super::SqliteStore;
 use super::pace;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
-use super::rules::{DOUBTFUL_WAIT, End, QUICK_RESENDS, lost};
+use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
 use crate::delivery::pace::Rest;
-use crate::delivery::{AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Reply, Settlement};
+use crate::delivery::{
+    AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
+};
 use crate::digest::EditionId;
 use crate::store::StoreError;
 use crate::subscriber::{Address, SubscriberId};
@@ -43,7 +45,7 @@ impl Ledger for SqliteStore {
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let press = press.clone();
         self.writer
-            .write(move |db| {
+            .write_unguarded(move |db| {
                 for settlement in &settle {
                     settle_one(db, &press, settlement)?;
                 }
@@ -275,23 +277,43 @@ fn claim(
 }
 
 fn settle_one(db: &Connection, press: &str, settlement: &Settlement) -> Result<(), StoreError> {
-    let (end, when) = (End::of(settlement), millis(settlement.when));
-    let held = settle_held(db, press, settlement.id, end, when)?;
-    let Some(outcome) = end.attempt else { return Ok(()) };
-    write_attempt(db, settlement.id, outcome, &settlement.reply, held, when)
+    let Settlement { id, outcome, reply, when } = settlement;
+    let when = millis(*when);
+    let held = match outcome {
+        Outcome::Accepted => end(db, press, *id, 3, 0, when)?,
+        Outcome::Rejected => end(db, press, *id, 4, 0, when)?,
+        Outcome::Expired => end(db, press, *id, 5, 0, when)?,
+        Outcome::Uncertain => end(db, press, *id, 6, 1, when)?,
+        Outcome::Deferred(due) => put_back(db, press, *id, millis(*due), 1, when)?,
+        Outcome::Untried => put_back(db, press, *id, when, 0, when)?,
+        Outcome::Postponed(due) => put_back(db, press, *id, millis(*due), 0, when)?,
+    };
+    let Some(outcome) = AttemptOutcome::of(outcome) else { return Ok(()) };
+    write_attempt(db, *id, outcome, reply, held, when)
 }
 
-/// Answers whether the press held it. What is put back waits, or is withdrawn where the edition was withdrawn meanwhile.
-fn settle_held(db: &Connection, press: &str, id: DeliveryId, end: End, when: i64) -> Result<bool, StoreError> {
-    let End { state, due, tries, doubts, .. } = end;
+/// An end, or a doubt. Answers whether the press held it.
+fn end(db: &Connection, press: &str, id: DeliveryId, state: i64, doubt: i64, when: i64) -> Result<bool, StoreError> {
     let changed = db
         .prepare_cached(
-            "UPDATE delivery SET press = NULL, lease = NULL, ended = ?4, tries = tries + ?6, doubts = doubts + ?7,
-                 state = iif(?3 = 0 AND (SELECT e.state FROM edition e WHERE e.id = delivery.edition) = 'withdrawn', 7, ?3),
-                 due = coalesce(?5, due), first_try = iif(?6 > 0, coalesce(first_try, begun), first_try)
+            "UPDATE delivery SET state = ?3, press = NULL, lease = NULL, ended = ?4, tries = tries + 1,
+                 doubts = doubts + ?5, first_try = coalesce(first_try, begun)
              WHERE id = ?1 AND press = ?2",
         )?
-        .execute(params![id.0, press, state, when, due, tries, doubts])?;
+        .execute(params![id.0, press, state, when, doubt])?;
+    Ok(changed == 1)
+}
+
+/// Waiting again, or withdrawn where the edition was withdrawn meanwhile.
+fn put_back(db: &Connection, press: &str, id: DeliveryId, due: i64, tries: i64, when: i64) -> Result<bool, StoreError> {
+    let changed = db
+        .prepare_cached(
+            "UPDATE delivery SET press = NULL, lease = NULL, due = ?3, tries = tries + ?4,
+                 state = iif((SELECT e.state FROM edition e WHERE e.id = delivery.edition) = 'withdrawn', 7, 0),
+                 ended = ?5, first_try = iif(?4 > 0, coalesce(first_try, begun), first_try)
+             WHERE id = ?1 AND press = ?2",
+        )?
+        .execute(params![id.0, press, due, tries, when])?;
     Ok(changed == 1)
 }
 
@@ -303,12 +325,32 @@ fn write_attempt(
     held: bool,
     when: i64,
 ) -> Result<(), StoreError> {
+    // Read first and inserted then: an INSERT that selects from its own table makes a table in memory each time.
+    let known = db
+        .prepare_cached(
+            "SELECT d.begun, (SELECT max(number) FROM attempt WHERE delivery = ?1), s.key GLOB 'erased:*'
+             FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE d.id = ?1",
+        )?
+        .query_row([id.0], |r| Ok((r.get::<_, Option<i64>>(0)?, r.get::<_, Option<i64>>(1)?, r.get::<_, bool>(2)?)))
+        .optional()?;
+    let Some((begun, last, erased)) = known else { return Ok(()) };
+    // A reply often repeats the address: that of a mail which was in flight when its reader was erased comes afterwards.
+    let text = if erased { "" } else { &reply.text };
     db.prepare_cached(
         "INSERT INTO attempt (delivery, number, begun, ended, outcome, held, code, status, text)
-         SELECT id, 1 + coalesce((SELECT max(number) FROM attempt WHERE delivery = ?1), 0), begun, ?2, ?3, ?4, ?5, ?6, ?7
-         FROM delivery WHERE id = ?1",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute(params![id.0, when, outcome.as_str(), held, reply.code, reply.status, reply.text])?;
+    .execute(params![
+        id.0,
+        1 + last.unwrap_or(0),
+        begun,
+        when,
+        outcome.as_str(),
+        held,
+        reply.code,
+        reply.status,
+        text
+    ])?;
     Ok(())
 }
 
