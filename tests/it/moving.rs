@@ -77,7 +77,8 @@ fn rows_in_file(room: &Room) -> BTreeMap<String, Vec<String>> {
                     rusqlite::types::Value::Real(n) => format!("{name}={n}"),
                     rusqlite::types::Value::Text(text) => format!("{name}={text}"),
                     rusqlite::types::Value::Blob(bytes) => {
-                        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                        let hex = hex.concat();
                         format!("{name}=\\x{hex}")
                     }
                 })

@@ -68,7 +68,8 @@ impl PostgresStore {
         };
         let (read, written) = tokio::join!(reading, writing);
         let (copied, unsure) = match (read, written) {
-            // Why the other side ended is what counts; a reader that nobody listens to any more has nothing to say.
+            // Whichever ended first says why; the other has only noticed that nobody speaks, or listens, any more.
+            (Err(error), Err(Fault::Told(StoreError::Stopped))) => return Err(error),
             (_, Err(fault)) => return Err(fault.into()),
             (read, Ok(written)) => read.map(|()| written)?,
         };
