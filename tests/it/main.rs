@@ -25,6 +25,7 @@ mod public_pages;
 mod publish;
 mod readers_over_http;
 mod reading_articles;
+mod returned;
 mod schedule;
 mod serve;
 mod signed_mails;
