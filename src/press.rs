@@ -4,6 +4,8 @@
 pub mod deliver;
 // One press at a time on a ledger.
 pub mod lock;
+// Reads what comes back, and files it.
+pub mod returns;
 // Makes editions: chooses what is new, renders it, writes it to the ledger.
 pub mod seal;
 // Signs mails before they are sent.

@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::material::{self, Articles};
 use super::turn::Desk;
-use super::{Common, Done, editors, send, subscribers};
+use super::{Common, Done, editors, returns, send, subscribers};
 use crate::incremental::Need;
 
 /// Arguments of `pressrun run`.
@@ -25,6 +25,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let Some(material) = built.material else { return Ok(()) };
     let store = context.store()?;
     subscribers::sync(common, &context, &store)?;
+    returns::collect(common, &context, &store)?;
     let desk = Desk { common, context: &context, store: &store, material: &material };
     for digest in &context.settings.digests {
         desk.turn(digest, arguments.now)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::{Common, Done, failures, keys, mailing, output};
+use super::{Common, Done, failures, keys, mailing, output, returns};
 use crate::error::{Failure, Kind};
 use crate::store::SqliteStore;
 use crate::web;
@@ -28,6 +28,9 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     options.hubs.clone_from(&settings.feed.hubs);
     let public = pages(&context)?;
     options.counters.push(public.metrics());
+    let counters = returns::Counters::new();
+    options.counters.push(counters.handle());
+    let reader = returns::reader(&context, &context.store()?)?;
     let transport = Arc::new(mailing::transport(&context)?);
     context.block_on(async {
         let listener = web::bind(bind).await.map_err(|error| {
@@ -48,6 +51,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
         tokio::select! {
             () = web::serve(listener, options, router, told_to_stop()) => {}
             () = public.post(transport) => {}
+            () = returns::watch(&context, reader, counters), if !settings.returns.inboxes.is_empty() => {}
         }
         Ok(())
     })

@@ -8,10 +8,14 @@ mod dkim;
 mod relays;
 // `publish:` as meant.
 mod publish;
+// `returns:` as meant.
+mod returns;
 // `serve:` as meant.
 mod serve;
 // Checks of single values.
 mod values;
+
+pub(crate) use returns::mbox;
 
 use chrono_tz::Tz;
 use std::collections::HashMap;
@@ -72,6 +76,7 @@ pub(super) fn settings(
         subscribers,
         templates: root.join(written.templates.as_deref().unwrap_or("templates")),
         cache: ledger.with_file_name("build.cache"),
+        returns: check.returns(written.returns.unwrap_or_default(), root, &ledger, overrides),
         ledger: LedgerAddress::Sqlite(ledger),
         transport,
         dkim,
