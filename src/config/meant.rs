@@ -76,7 +76,7 @@ pub(super) fn settings(
         subscribers,
         templates: root.join(written.templates.as_deref().unwrap_or("templates")),
         cache: ledger.with_file_name("build.cache"),
-        returns: check.returns(written.returns.unwrap_or_default(), root, &ledger, overrides),
+        returns: check.returns(&written.returns.unwrap_or_default(), root, &ledger, overrides),
         ledger: LedgerAddress::Sqlite(ledger),
         transport,
         dkim,

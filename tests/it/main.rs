@@ -26,6 +26,7 @@ mod publish;
 mod readers_over_http;
 mod reading_articles;
 mod returned;
+mod returns;
 mod schedule;
 mod serve;
 mod signed_mails;

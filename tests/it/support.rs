@@ -1,6 +1,7 @@
 //! What the tests share: a newsroom of their own with the real program run in it, a mail server that follows a script, and a
 //! real one.
 
+pub mod dovecot;
 pub mod postfix;
 pub mod room;
 pub mod smtp_server;

@@ -53,13 +53,12 @@ impl Tally {
         for (name, one, many) in WORDS {
             match self.of(name) {
                 0 => {}
-                1 => told.push_str(&format!(", 1 {one}")),
-                n => told.push_str(&format!(", {} {many}", output::grouped(n))),
+                1 => told += &[", 1 ", one].concat(),
+                n => told += &[", ", &output::grouped(n), " ", many].concat(),
             }
         }
         if self.suppressed > 0 {
-            let readers = output::count(self.suppressed, "reader");
-            told.push_str(&format!("; {readers} suppressed from now on"));
+            told += &["; ", &output::count(self.suppressed, "reader"), " suppressed from now on"].concat();
         }
         output::line(common, "returns", told);
         output::event(

@@ -28,7 +28,7 @@ const FORMS: &str = "write maildir:FOLDER, mbox:FILE, imaps://USER@HOST/FOLDER, 
 impl Check<'_, '_> {
     pub(super) fn returns(
         &mut self,
-        written: file::Returns,
+        written: &file::Returns,
         root: &Path,
         ledger: &Path,
         overrides: &Overrides,
@@ -48,13 +48,13 @@ impl Check<'_, '_> {
         self.between("returns.patience.bounces", bounces as usize, 1, MOST_BOUNCES);
         let within = patience.and_then(|patience| patience.within.as_deref());
         let within = self.positive("returns.patience.within", within, Duration::from_secs(30 * DAY));
-        let every = self.positive("returns.every", written.every.as_deref(), Duration::from_secs(300));
+        let every = self.positive("returns.every", written.every.as_deref(), Duration::from_mins(5));
         let texts = written.inbox.as_ref().map(|list| list.0.clone()).unwrap_or_default();
         let many = texts.len() > 1;
         let mut inboxes = vec![];
         for (i, text) in texts.iter().enumerate() {
             let place = if many { format!("returns.inbox.{i}") } else { "returns.inbox".to_owned() };
-            match inbox(text, &written, root, &folder, overrides) {
+            match inbox(text, written, root, &folder, overrides) {
                 Ok(inbox) => inboxes.push((shown(text), inbox)),
                 Err(what) => {
                     let mut problem = self.source.problem(&place, what.to_owned()).help(FORMS);

@@ -1,4 +1,4 @@
-//! A mailbox on a server (IMAP4rev1, RFC 3501).
+//! A mailbox on a server (IMAP, RFC 3501).
 //!
 //! Mails that nobody has seen are read, without being marked so; once they are filed, they are marked, and moved where the
 //! operator wants them. Marks and moves are the only changes.

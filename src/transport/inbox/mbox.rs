@@ -59,7 +59,7 @@ impl Mbox {
             let length = self.file.read_until(b'\n', &mut line)?;
             if length == 0 {
                 self.ended = true;
-                return Ok(begun.then(|| Item { message, ticket: Ticket::Place(self.at) }));
+                return Ok(begun.then_some(Item { message, ticket: Ticket::Place(self.at) }));
             }
             if blank && line.starts_with(b"From ") {
                 if begun {
