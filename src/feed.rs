@@ -20,6 +20,8 @@ pub mod page;
 pub mod rss;
 // Names in addresses.
 pub mod slug;
+// The long text of an item, put in its place.
+mod splice;
 
 use url::Url;
 

@@ -10,6 +10,8 @@ pub mod consent;
 pub mod erasure;
 // Many spellings, one mailbox: for limits only.
 pub mod fold;
+// What an operator may overrule.
+pub mod force;
 // All that is held about somebody.
 pub mod held;
 // Reading and writing lists of subscribers.
@@ -28,9 +30,10 @@ mod unseen;
 pub use address::{Address, AddressError, Warning};
 pub use consent::Consent;
 pub use erasure::ErasureKey;
+pub use force::Force;
 pub use held::Held;
-pub use subscription::{Subscriber, SubscriberId, Subscription, SubscriptionState};
-pub use suppression::{Suppression, SuppressionReason};
+pub use subscription::{EVERYTHING, Subscriber, SubscriberId, Subscription, SubscriptionState};
+pub use suppression::{Lifted, Suppression, SuppressionReason};
 
 use chrono::{DateTime, Utc};
 use std::future::Future;
@@ -44,7 +47,7 @@ pub struct Entry {
     pub name: String,
     /// BCP 47, where it is known.
     pub language: Option<String>,
-    /// The digest's slug.
+    /// The digest's slug; or [`EVERYTHING`], which a list may only say has ended.
     pub digest: String,
     /// What the list says of it.
     pub state: SubscriptionState,
@@ -67,6 +70,8 @@ pub enum Added {
     Confirmed,
     /// It was there already, or the ledger knows better than the list.
     Unchanged,
+    /// The address may be mailed again, because an operator has said so.
+    Lifted,
     /// Its last word is no, in the ledger or now in the list.
     Left,
     /// The address must not be mailed, by the ledger or now by the list; or it was erased.
@@ -99,11 +104,25 @@ pub trait Subscribers: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Vec<Added>, Self::Error>> + Send;
 
-    /// What [`Subscribers::add`] would answer; nothing is written. Each entry is judged by the ledger as it stands, not by
-    /// the entries before it.
-    fn differences(&self, entries: Vec<Entry>) -> impl Future<Output = Result<Vec<Added>, Self::Error>> + Send;
+    /// As [`Subscribers::add`]; a confirmed entry lifts a suppression of the kinds that `force` names, and the ledger keeps
+    /// what was lifted, and why. What has ended stays so, and the erased stay so.
+    fn add_by_force(
+        &self,
+        entries: Vec<Entry>,
+        force: Force,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Vec<Added>, Self::Error>> + Send;
 
-    /// Ends the subscription to one digest, or to all; withdraws deliveries that have not begun. `false` where none was.
+    /// What [`Subscribers::add`] or [`Subscribers::add_by_force`] would answer; nothing is written. Each entry is judged by
+    /// the ledger as it stands, not by the entries before it.
+    fn differences(
+        &self,
+        entries: Vec<Entry>,
+        force: Option<Force>,
+    ) -> impl Future<Output = Result<Vec<Added>, Self::Error>> + Send;
+
+    /// Ends the subscription to one digest, or to all; withdraws deliveries that have not begun. Of somebody we know, to leave
+    /// all is written down even where she has none ([`EVERYTHING`]): no list begins her later. `false` where nothing changed.
     fn end(
         &self,
         address: &Address,
@@ -111,7 +130,8 @@ pub trait Subscribers: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
 
-    /// Suppresses an address; withdraws deliveries that have not begun.
+    /// Suppresses an address, or writes a stricter reason in the place of a milder one; withdraws deliveries that have not
+    /// begun. A bounce says nothing of what the reader wants: her open change of address stays open.
     fn suppress(
         &self,
         address: &Address,

@@ -1,8 +1,8 @@
-//! How a send goes: a bar on a terminal, plain lines elsewhere, events with `--json`.
+//! How a send or an import goes: a bar on a terminal, plain lines elsewhere, events with `--json`.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressBarIter, ProgressStyle};
 use std::cell::Cell;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
 use std::time::Instant;
 
 use super::{Common, output};
@@ -22,8 +22,7 @@ pub(crate) struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     pub(crate) fn new(common: &'a Common, edition: &Edition) -> Self {
-        let terminal = std::io::stderr().is_terminal() && !common.json && !common.quiet;
-        Shown { common, edition: edition.id.0, bar: terminal.then(bar), told: Cell::new(Instant::now()) }
+        Shown { common, edition: edition.id.0, bar: has_bar(common).then(bar), told: Cell::new(Instant::now()) }
     }
 
     /// Shows a sign of life.
@@ -57,6 +56,63 @@ impl<'a> Shown<'a> {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Shows how a list is read.
+pub(super) struct Reading<'a> {
+    common: &'a Common,
+    bar: ProgressBar,
+}
+
+impl<'a> Reading<'a> {
+    /// `length` is the list's in bytes, where it is known.
+    pub(super) fn new(common: &'a Common, length: Option<u64>) -> Self {
+        let bar = if has_bar(common) { ProgressBar::no_length() } else { ProgressBar::hidden() };
+        let template = match length {
+            Some(length) => {
+                bar.set_length(length);
+                "importing  {bar:30} {percent}%, {msg}, {eta} left"
+            }
+            None => "importing  {spinner} {bytes}, {msg}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message("0 rows");
+        Reading { common, bar }
+    }
+
+    /// Counts what is read through it.
+    pub(super) fn watch<R: Read>(&self, input: R) -> ProgressBarIter<R> {
+        self.bar.wrap_read(input)
+    }
+
+    /// Prints something without tearing the bar.
+    pub(super) fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
+    /// Shows that so many rows are in.
+    pub(super) fn show(&self, rows: u64) {
+        let told = output::count(rows, "row");
+        output::event(self.common, &serde_json::json!({ "event": "importing", "rows": rows }));
+        if self.bar.is_hidden() {
+            output::line(self.common, "importing", told);
+        } else {
+            self.bar.set_message(told);
+        }
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A bar is for people, on a terminal.
+fn has_bar(common: &Common) -> bool {
+    std::io::stderr().is_terminal() && !common.json && !common.quiet
 }
 
 fn bar() -> ProgressBar {

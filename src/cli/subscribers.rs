@@ -1,17 +1,20 @@
 //! `pressrun subscribers …`.
 
 use chrono::Utc;
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
+use super::progress::Reading;
 use super::{Common, Done, failures, output};
 use crate::delivery::Ledger;
 use crate::delivery::history::Everything;
 use crate::digest::Digest;
 use crate::error::{Failure, Kind};
-use crate::subscriber::{Added, Address, Consent, Entry, Listed, Subscribers, SubscriptionState, list};
+use crate::subscriber::{
+    Added, Address, Consent, EVERYTHING, Entry, Force, Listed, Subscribers, SubscriptionState, SuppressionReason, list,
+};
 
 /// Arguments of `pressrun subscribers`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,22 @@ enum Action {
         /// Say what would be done, and do nothing
         #[arg(long)]
         dry_run: bool,
+        /// Lift suppressions of addresses that the list says are confirmed: bounced and manual ones; a complaint only where
+        /// it is named. Who has left or was erased comes back by herself or not at all
+        #[arg(long, value_name = "KINDS", value_enum, num_args = 0.., value_delimiter = ',', require_equals = true,
+              requires = "reason")]
+        force: Option<Vec<Liftable>>,
+        /// Why, kept with what was lifted and shown by `subscribers show`
+        #[arg(long, value_name = "TEXT", requires = "force")]
+        reason: Option<String>,
+    },
+    /// Never mail an address again, whether we know it or not
+    Suppress {
+        /// Whom
+        address: String,
+        /// Why, for those who look at it later
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        note: String,
     },
     /// Print everything we hold about one address, as JSON
     Show {
@@ -81,10 +100,32 @@ enum Action {
     },
 }
 
+/// What an operator may overrule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Liftable {
+    /// The mailbox did not exist
+    Bounced,
+    /// Suppressed by hand
+    Manual,
+    /// The reader pressed "spam"
+    Complained,
+}
+
+impl From<Liftable> for SuppressionReason {
+    fn from(kind: Liftable) -> SuppressionReason {
+        match kind {
+            Liftable::Bounced => SuppressionReason::Bounced,
+            Liftable::Manual => SuppressionReason::Manual,
+            Liftable::Complained => SuppressionReason::Complained,
+        }
+    }
+}
+
 /// Readers are listed and exported in pages of this size, so that memory does not grow with the list.
 const PAGE: u32 = 5_000;
 
-/// Rows of a list that are added in one transaction.
+/// Rows of a list that are added in one transaction. Whatever else writes to the ledger waits that long: less than a second,
+/// where a million rows at once would hold up a send for half a minute. A list that broke off in the middle is added again.
 const BATCH: usize = 50_000;
 
 /// Keeps the list of readers.
@@ -92,18 +133,29 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let context = Context::load(common)?;
     let store = context.store()?;
     match arguments.action {
-        Action::Import { file, consent, digest, dry_run } => {
+        Action::Import { file, consent, digest, dry_run, force, reason } => {
             if let Some(slug) = &digest {
                 context.digest(slug)?;
             }
             let defaults = list::Defaults { digest, consent, state: SubscriptionState::Confirmed };
-            let imported = import(common, &context, &store, &file, &defaults, dry_run)?;
+            let force = force.map(|kinds| {
+                let kinds: Vec<SuppressionReason> = kinds.into_iter().map(Into::into).collect();
+                Force::new(&kinds, reason.as_deref().unwrap_or_default())
+            });
+            let force = force.transpose().map_err(|e| Failure::new(Kind::Usage, "nothing is lifted").because(e))?;
+            let imported = import(common, &context, &store, &file, &defaults, &How { rehearsal: dry_run, force })?;
             imported.tell(common);
             match imported.refused {
                 0 => Ok(()),
                 n => Err(output::found(n, Kind::Material)
                     .hint("the sound rows are in; mend the others and import the file again")),
             }
+        }
+        Action::Suppress { address, note } => {
+            let (address, reason) = (parse(&address)?, SuppressionReason::Manual);
+            context.block_on(store.suppress(&address, reason, &note, Utc::now())).map_err(failures::ledger)?;
+            output::line(common, "suppressed", "this address is not mailed any more; what was on its way is withdrawn");
+            Ok(())
         }
         Action::Show { address } => everything(&context, &store, &parse(&address)?),
         Action::Forget { address } => {
@@ -190,6 +242,7 @@ impl Imported {
             (number(Added::New), "new"),
             (number(Added::Confirmed), "confirmed now"),
             (number(Added::Unchanged), "already there"),
+            (number(Added::Lifted), "lifted"),
             (number(Added::Left), "left before"),
             (number(Added::Suppressed), "suppressed"),
             (self.refused as u64, "refused"),
@@ -203,7 +256,8 @@ impl Imported {
         output::event(
             common,
             &serde_json::json!({ "event": "imported", "new": number(Added::New), "confirmed": number(Added::Confirmed),
-            "unchanged": number(Added::Unchanged), "left": number(Added::Left), "suppressed": number(Added::Suppressed), "refused": self.refused }),
+            "unchanged": number(Added::Unchanged), "lifted": number(Added::Lifted), "left": number(Added::Left),
+            "suppressed": number(Added::Suppressed), "refused": self.refused }),
         );
     }
 }
@@ -213,7 +267,7 @@ pub(super) fn sync(common: &Common, context: &Context, store: &Store) -> Done {
     let Some(file) = &context.settings.subscribers else { return Ok(()) };
     let defaults =
         list::Defaults { digest: None, consent: Some(file.consent.clone()), state: SubscriptionState::Confirmed };
-    let imported = import(common, context, store, &file.path, &defaults, false)?;
+    let imported = import(common, context, store, &file.path, &defaults, &How::default())?;
     let changed = imported.added.iter().any(|(kind, n)| *n > 0 && matches!(kind, Added::New | Added::Confirmed));
     if changed || imported.refused > 0 || common.json {
         imported.tell(common);
@@ -221,33 +275,57 @@ pub(super) fn sync(common: &Common, context: &Context, store: &Store) -> Done {
     Ok(())
 }
 
-/// Adds the sound rows of a list in one transaction a batch, and lists the others; in a rehearsal nothing is added.
+/// How a list is added.
+#[derive(Default)]
+struct How {
+    /// Nothing is added, and it is told what would be.
+    rehearsal: bool,
+    force: Option<Force>,
+}
+
+/// Adds the sound rows of a list in one transaction a batch, and lists the others.
 fn import(
     common: &Common,
     context: &Context,
     store: &Store,
     file: &Path,
     defaults: &list::Defaults,
-    rehearsal: bool,
+    how: &How,
 ) -> Result<Imported, Failure> {
-    let input: Box<dyn std::io::Read> = if file.as_os_str() == "-" {
-        Box::new(std::io::stdin().lock())
+    let failed = |e: std::io::Error| failures::file("cannot read the list", file, &e);
+    let (input, length): (Box<dyn std::io::Read>, _) = if file.as_os_str() == "-" {
+        (Box::new(std::io::stdin().lock()), None)
     } else {
-        Box::new(std::fs::File::open(file).map_err(|e| failures::file("cannot read the list", file, &e))?)
+        let file = std::fs::File::open(file).map_err(failed)?;
+        let length = file.metadata().map(|about| about.len()).map_err(failed)?;
+        (Box::new(file), Some(length))
     };
     let name = context.shown(file);
     let digests: Vec<&str> = context.settings.digests.iter().map(|d| d.slug.as_str()).collect();
-    let mut reader = list::Reader::new(input, &name, defaults, &digests);
+    let shown = Reading::new(common, length);
+    let mut reader = list::Reader::new(shown.watch(input), &name, defaults, &digests);
     let mut imported = Imported::default();
-    while let Some(batch) = reader.next_batch(BATCH).map_err(|e| failures::file("cannot read the list", file, &e))? {
-        output::problems(common, &batch.problems);
-        output::problems(common, &batch.notes);
+    let mut rows = 0;
+    while let Some(batch) = reader.next_batch(BATCH).map_err(failed)? {
+        shown.aside(|| {
+            output::problems(common, &batch.problems);
+            output::problems(common, &batch.notes);
+        });
         imported.refused += batch.problems.len();
+        let full = batch.entries.len() + batch.problems.len() + batch.notes.len() == BATCH;
+        rows += (batch.entries.len() + batch.problems.len()) as u64;
         let judged = context.block_on(async {
-            if rehearsal { store.differences(batch.entries).await } else { store.add(batch.entries, Utc::now()).await }
+            match (how.rehearsal, how.force.clone()) {
+                (true, force) => store.differences(batch.entries, force).await,
+                (false, Some(force)) => store.add_by_force(batch.entries, force, Utc::now()).await,
+                (false, None) => store.add(batch.entries, Utc::now()).await,
+            }
         });
         for added in judged.map_err(failures::ledger)? {
             *imported.added.entry(added).or_default() += 1;
+        }
+        if full {
+            shown.show(rows);
         }
     }
     Ok(imported)
@@ -322,6 +400,24 @@ fn export(context: &Context, store: &Store, digest: Option<&str>, to: Option<&Pa
     };
     let failed = |e: std::io::Error| Failure::new(Kind::Unavailable, "cannot write the list").because(e);
     let mut writer = list::Writer::new(sink).map_err(failed)?;
-    each(context, store, digest, |page| page.iter().try_for_each(|l| writer.write(l)).map_err(failed))?;
+    // Who has left everything and come back to one digest: read again, the leaving must not come before what it left, or
+    // nothing of hers would begin.
+    let mut left: Option<Listed> = None;
+    each(context, store, digest, |page| {
+        for listed in page {
+            if let Some(left) = left.take_if(|left| left.subscriber.id != listed.subscriber.id) {
+                writer.write(&left).map_err(failed)?;
+            }
+            if listed.subscription.digest == EVERYTHING {
+                left = Some(listed.clone());
+            } else {
+                writer.write(listed).map_err(failed)?;
+            }
+        }
+        Ok(())
+    })?;
+    if let Some(left) = left {
+        writer.write(&left).map_err(failed)?;
+    }
     writer.finish().map(drop).map_err(failed)
 }

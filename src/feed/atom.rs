@@ -8,6 +8,7 @@ use chrono::DateTime;
 
 use super::archive::Document;
 use super::item::{self, Item, clean};
+use super::splice::{MARK, Writing, splice};
 use super::{Format, Frame, GENERATOR, Options};
 use crate::markup::{absolute, escape};
 use crate::newsroom::{Newsroom, Withdrawn};
@@ -20,8 +21,8 @@ const COMPACT: WriteConfig = WriteConfig { write_document_declaration: false, in
 
 /// An `entry` element. The crate knows no `xml:lang` on entries, so it is put into the finished tag.
 pub fn fragment(item: &Item) -> String {
-    let html = item.html.as_ref().map(|html| Content {
-        value: Some(html.clone().into_owned()),
+    let html = item.html.as_ref().map(|_| Content {
+        value: Some(MARK.to_owned()),
         content_type: Some("html".to_owned()),
         ..Content::default()
     });
@@ -54,10 +55,11 @@ pub fn fragment(item: &Item) -> String {
     };
     let written = text(entry.write_with_config(Vec::new(), COMPACT));
     let rest = written.strip_prefix(ENTRY).unwrap_or(&written);
-    match item.language {
+    let around = match item.language {
         Some(tag) => format!("<entry xml:lang=\"{}\"{rest}", escape::attribute(tag)),
         None => format!("<entry{rest}"),
-    }
+    };
+    splice(&around, item.html.as_deref().unwrap_or_default(), Writing::Xml)
 }
 
 /// What stands around the entries of a document.

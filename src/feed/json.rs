@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::archive::Document;
 use super::item::{self, Item, clean};
+use super::splice::{MARK, Writing, splice};
 use super::{Format, Frame, GENERATOR, Options};
 use crate::markup::{absolute, escape};
 use crate::newsroom::Newsroom;
@@ -22,7 +23,7 @@ pub fn fragment(item: &Item) -> String {
         url: &item.url,
         external_url: item.external_url.as_deref(),
         title: &item.title,
-        content_html: item.html.as_deref().map_or_else(summary, Cow::Borrowed),
+        content_html: item.html.as_ref().map_or_else(summary, |_| Cow::Borrowed(MARK)),
         summary: item.html.is_some().then_some(&*item.summary).filter(|s| !s.is_empty()),
         image: item.image.map(|image| absolute::written(&image.url)),
         date_published: item.published.to_rfc3339(),
@@ -42,7 +43,8 @@ pub fn fragment(item: &Item) -> String {
             .collect(),
     };
     // Strings and numbers only: it cannot fail.
-    serde_json::to_string(&written).unwrap_or_default()
+    let around = serde_json::to_string(&written).unwrap_or_default();
+    splice(&around, item.html.as_deref().unwrap_or_default(), Writing::Json)
 }
 
 /// What stands around the items of a document.

@@ -10,6 +10,7 @@ use rss::{Category, Channel, Enclosure, Guid, Image, Item as RssItem};
 
 use super::archive::Document;
 use super::item::{Item, clean};
+use super::splice::{MARK, Writing, splice};
 use super::{Format, Frame, GENERATOR, Options};
 use crate::markup::{absolute, escape};
 use crate::newsroom::Newsroom;
@@ -31,7 +32,7 @@ pub fn fragment(item: &Item) -> String {
     let written = written(&channel);
     let start = written.find("<item>").unwrap_or_default();
     let end = written.rfind(TAIL).unwrap_or(written.len());
-    written[start..end].to_owned()
+    splice(&written[start..end], item.html.as_deref().unwrap_or_default(), Writing::Cdata)
 }
 
 /// What stands around the items of a document.
@@ -112,7 +113,7 @@ fn rss_item(item: &Item) -> RssItem {
         }),
         guid: Some(Guid { value: item.id.clone().into_owned(), permalink: false }),
         pub_date: Some(date(&item.published)),
-        content: item.html.as_ref().map(|html| html.clone().into_owned()),
+        content: item.html.is_some().then(|| MARK.to_owned()),
         extensions,
         atom_ext: related,
         dublin_core_ext: Some(DublinCoreExtension {

@@ -371,8 +371,8 @@ impl Press<'_> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).problems.push(problem);
     }
 
-    fn put(&self, path: &str, bytes: &[u8], key: u64) -> Result<(), BuildError> {
-        let put = self.folder.put(path, bytes)?;
+    fn put(&self, path: &str, pieces: &[&str], key: u64) -> Result<(), BuildError> {
+        let put = self.folder.put(path, pieces)?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.printed.insert(path.to_owned(), Printed { key, stamp: put.stamp });
         done.written.extend(put.written.then(|| path.to_owned()));
@@ -380,7 +380,7 @@ impl Press<'_> {
     }
 
     fn put_page(&self, path: &str, text: &str) -> Result<(), BuildError> {
-        let put = self.folder.put(path, text.as_bytes())?;
+        let put = self.folder.put(path, &[text])?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.written.extend(put.written.then(|| path.to_owned()));
         Ok(())
@@ -436,7 +436,7 @@ impl<'a> Pen<'a> {
         let Order { newsroom, options, .. } = press.order;
         Format::ALL.into_par_iter().zip(&sheet.paths).try_for_each(|(format, path)| {
             let frame = feed::frame(newsroom, options, &sheet.document, format);
-            press.put(path, assembled(&frame, &fragments, format).as_bytes(), key)
+            press.put(path, &pieces(&frame, &fragments, format), key)
         })
     }
 }
@@ -448,19 +448,18 @@ fn too_long(article: &Article, body: &Body) -> Problem {
     Problem::new(article.place.file.as_str(), what).help(help).warning()
 }
 
-/// A document's text, newest article first.
-fn assembled(frame: &feed::Frame, fragments: &[Arc<Fragments>], format: Format) -> String {
-    let size = fragments.iter().map(|f| f.get(format).len() + frame.between.len()).sum::<usize>();
-    let mut text = String::with_capacity(frame.head.len() + size + frame.tail.len());
-    text.push_str(&frame.head);
+/// A document's text in pieces, newest article first.
+fn pieces<'a>(frame: &'a feed::Frame, fragments: &'a [Arc<Fragments>], format: Format) -> Vec<&'a str> {
+    let mut pieces = Vec::with_capacity(2 * fragments.len() + 2);
+    pieces.push(frame.head.as_str());
     for (at, fragment) in fragments.iter().rev().enumerate() {
         if at > 0 {
-            text.push_str(frame.between);
+            pieces.push(frame.between);
         }
-        text.push_str(fragment.get(format));
+        pieces.push(fragment.get(format));
     }
-    text.push_str(frame.tail);
-    text
+    pieces.push(frame.tail);
+    pieces
 }
 
 /// Parts documents so that those of each part that are open at one time hold no more than [`OPEN_ARTICLES`]. Those of one

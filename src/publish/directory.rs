@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use rayon::prelude::*;
@@ -103,16 +103,17 @@ impl Folder {
         Ok(files_below(&self.root, "")?.into_iter().collect())
     }
 
-    /// Makes a file hold these bytes, if it did not already. `path` is relative, its parts parted by `/`.
+    /// Makes a file hold these pieces, one after the other, if it did not already. `path` is relative, its parts parted
+    /// by `/`.
     ///
     /// # Errors
     /// Any [`BuildError`] but that of templates; the file is then as it was.
-    pub fn put(&self, path: &str, bytes: &[u8]) -> Result<Put, BuildError> {
+    pub fn put(&self, path: &str, pieces: &[&str]) -> Result<Put, BuildError> {
         let place = self.place(path)?;
         let old = fs::symlink_metadata(&place).ok().filter(fs::Metadata::is_file);
         if let Some(old) = &old
-            && old.len() == bytes.len() as u64
-            && fs::read(&place).is_ok_and(|there| there == bytes)
+            && old.len() == pieces.iter().map(|piece| piece.len() as u64).sum::<u64>()
+            && fs::read(&place).is_ok_and(|there| is_made_of(&there, pieces))
         {
             return Ok(Put { written: false, stamp: Stamp::of(old) });
         }
@@ -123,7 +124,7 @@ impl Folder {
         #[cfg(unix)]
         builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644));
         let mut unfinished = builder.tempfile_in(folder).map_err(BuildError::at(&place))?;
-        unfinished.write_all(bytes).map_err(BuildError::at(&place))?;
+        write(unfinished.as_file_mut(), pieces).map_err(BuildError::at(&place))?;
         if let Some(old) = old {
             unfinished.as_file().set_permissions(old.permissions()).map_err(BuildError::at(&place))?;
             unfinished.as_file().sync_data().map_err(BuildError::at(&place))?;
@@ -186,6 +187,28 @@ fn files_below(folder: &Path, prefix: &str) -> Result<Vec<(String, Stamp)>, Buil
         })
     });
     Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+fn is_made_of(mut bytes: &[u8], pieces: &[&str]) -> bool {
+    pieces.iter().all(|piece| bytes.strip_prefix(piece.as_bytes()).inspect(|rest| bytes = rest).is_some())
+        && bytes.is_empty()
+}
+
+/// Writes the pieces without putting them together first.
+fn write(file: &mut File, pieces: &[&str]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice> = pieces.iter().map(|piece| IoSlice::new(piece.as_bytes())).collect();
+    let mut rest = slices.as_mut_slice();
+    // Empty ones go, or writing nothing would look like a full disk.
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// What is locked: the folder itself, which leaves nothing behind.

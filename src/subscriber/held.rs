@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::request::RequestKind;
-use super::{Consent, Subscriber, Subscription, Suppression};
+use super::{Consent, Lifted, Subscriber, Subscription, Suppression};
 
 /// A consent and what it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,6 +56,8 @@ pub struct Held {
     pub paused_until: Option<DateTime<Utc>>,
     /// Set when the address must not be mailed.
     pub suppression: Option<Suppression>,
+    /// What an operator has lifted, oldest first.
+    pub lifted: Vec<Lifted>,
     /// When the address was erased, where it was.
     pub erased: Option<DateTime<Utc>>,
 }

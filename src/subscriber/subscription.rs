@@ -23,6 +23,10 @@ pub struct Subscriber {
     pub language: Option<String>,
 }
 
+/// In the place of a digest's slug: every digest there is and will be. Such a subscription is only ever *ended*: it stands for
+/// a reader who has left everything, so that no list begins her anywhere. The page still lets her come back to single digests.
+pub const EVERYTHING: &str = "*";
+
 /// How a subscription stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -38,7 +42,7 @@ pub enum SubscriptionState {
 /// Subscriber × digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Subscription {
-    /// The digest's slug.
+    /// The digest's slug, or [`EVERYTHING`].
     pub digest: String,
     /// How it stands.
     pub state: SubscriptionState,

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pressrun::delivery::bounce::Cause;
 use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
 use pressrun::delivery::notice::{Event, Notice, Notices};
+use pressrun::delivery::pace::Rest;
 use pressrun::delivery::returns::{Filed, News, Patience, Return, Returns};
 use pressrun::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
@@ -12,7 +13,8 @@ use pressrun::digest::edition::{Choice, Edits};
 use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
 use pressrun::subscriber::{
-    Added, Address, Consent, Entry, SubscriberId, Subscribers, SubscriptionState, SuppressionReason,
+    Added, Address, Consent, EVERYTHING, Entry, Force, Lifted, SubscriberId, Subscribers, SubscriptionState,
+    Suppression, SuppressionReason,
 };
 use std::future::Future;
 use std::time::Duration;
@@ -103,7 +105,7 @@ pub async fn a_list_is_added_once_and_never_revives_anybody<S: Store>(store: S) 
     let confirmed = store.add(vec![entry("ben", Confirmed), entry("eva", Confirmed)], later(2)).await.unwrap();
     assert_eq!(confirmed, [Added::Confirmed, Added::Left]);
     assert!(store.end(&address("ana"), Some("weekly"), later(3)).await.unwrap());
-    assert!(!store.end(&address("ana"), None, later(3)).await.unwrap());
+    assert!(!store.end(&address("ana"), Some("weekly"), later(3)).await.unwrap());
     assert_eq!(store.add(vec![entry("ana", Confirmed)], later(4)).await.unwrap(), [Added::Left]);
     let listed = store.list(Some("weekly"), None, 10).await.unwrap();
     let states: Vec<_> = listed.iter().map(|l| (l.subscriber.name.as_str(), l.subscription.state)).collect();
@@ -131,6 +133,80 @@ pub async fn a_suppressed_address_is_never_mailed_again<S: Store>(store: S) {
     let listed = store.list(None, None, 10).await.unwrap();
     let bad = listed.iter().find(|l| l.subscriber.name == "BAD").unwrap();
     assert_eq!(bad.suppression.as_ref().unwrap().reason, SuppressionReason::Complained);
+}
+
+pub async fn who_has_left_everything_is_begun_by_no_list_anywhere<S: Store>(store: S) {
+    let of = |digest: &str, state| Entry { digest: digest.to_owned(), ..entry("ana", state) };
+    store.add(vec![of("weekly", SubscriptionState::Confirmed)], now()).await.unwrap();
+    assert!(store.end(&address("ana"), None, later(1)).await.unwrap());
+    assert!(!store.end(&address("ana"), None, later(2)).await.unwrap());
+    assert!(!store.end(&address("nobody"), None, later(2)).await.unwrap());
+    let rows = vec![of("weekly", SubscriptionState::Confirmed), of("monthly", SubscriptionState::Confirmed)];
+    assert_eq!(store.differences(rows.clone(), None).await.unwrap(), [Added::Left, Added::Left]);
+    assert_eq!(store.add(rows, later(3)).await.unwrap(), [Added::Left, Added::Left]);
+    let held = store.show(&address("ana")).await.unwrap().unwrap();
+    let stand: Vec<_> = held.subscriptions.iter().map(|s| (s.digest.as_str(), s.state, s.since)).collect();
+    assert_eq!(
+        stand,
+        [(EVERYTHING, SubscriptionState::Ended, later(1)), ("weekly", SubscriptionState::Ended, later(1))]
+    );
+}
+
+pub async fn a_list_that_says_she_left_everything_ends_what_began_before<S: Store>(store: S) {
+    let row = |digest: &str, state, since| Entry { digest: digest.to_owned(), since, ..entry("ana", state) };
+    let (yes, no) = (SubscriptionState::Confirmed, SubscriptionState::Ended);
+    store.add(vec![row("weekly", yes, Some(now())), row("monthly", yes, Some(later(200_000)))], now()).await.unwrap();
+    let said = store.add(vec![row(EVERYTHING, no, Some(later(100)))], later(300_000)).await.unwrap();
+    assert_eq!(said, [Added::Left]);
+    let held = store.show(&address("ana")).await.unwrap().unwrap();
+    let stand: Vec<_> = held.subscriptions.iter().map(|s| (s.digest.as_str(), s.state)).collect();
+    assert_eq!(stand, [(EVERYTHING, no), ("monthly", yes), ("weekly", no)]);
+    assert_eq!(store.add(vec![row("daily", yes, None)], later(300_001)).await.unwrap(), [Added::Left]);
+}
+
+pub async fn force_lifts_what_may_be_lifted_and_keeps_why<S: Store>(store: S) {
+    use SubscriptionState::Confirmed;
+    let names = ["bounced", "manual", "complained", "left"];
+    let rows = || names.map(|name| entry(name, Confirmed)).to_vec();
+    store.add(rows(), now()).await.unwrap();
+    store.end(&address("left"), Some("weekly"), later(1)).await.unwrap();
+    for (name, reason) in [
+        ("bounced", SuppressionReason::Bounced),
+        ("manual", SuppressionReason::Manual),
+        ("complained", SuppressionReason::Complained),
+    ] {
+        store.suppress(&address(name), reason, "as told", later(1)).await.unwrap();
+    }
+    let force = Force::new(&[], "mailboxes mended").unwrap();
+    let wanted = [Added::Lifted, Added::Lifted, Added::Suppressed, Added::Left];
+    assert_eq!(store.differences(rows(), Some(force.clone())).await.unwrap(), wanted);
+    assert_eq!(store.add_by_force(rows(), force.clone(), later(2)).await.unwrap(), wanted);
+    let again = store.add_by_force(rows(), force, later(3)).await.unwrap();
+    assert_eq!(again, [Added::Unchanged, Added::Unchanged, Added::Suppressed, Added::Left]);
+    let held = store.show(&address("bounced")).await.unwrap().unwrap();
+    assert_eq!(held.suppression, None);
+    let suppression = Suppression { reason: SuppressionReason::Bounced, since: later(1), note: "as told".to_owned() };
+    assert_eq!(held.lifted, [Lifted { suppression, lifted: later(2), because: "mailboxes mended".to_owned() }]);
+    // The same list says the same as ever; a new bounce is news.
+    let stale = Entry { suppressed: Some(SuppressionReason::Bounced), ..entry("bounced", SubscriptionState::Ended) };
+    assert_eq!(store.add(vec![stale], later(4)).await.unwrap(), [Added::Unchanged]);
+    store.suppress(&address("bounced"), SuppressionReason::Bounced, "", later(5)).await.unwrap();
+    assert!(store.show(&address("bounced")).await.unwrap().unwrap().suppression.is_some());
+    let named = Force::new(&[SuppressionReason::Complained], "she wrote to us").unwrap();
+    let said = store.add_by_force(vec![entry("complained", Confirmed)], named, later(6)).await.unwrap();
+    assert_eq!(said, [Added::Lifted]);
+}
+
+pub async fn a_stricter_reason_takes_the_place_of_a_milder_one<S: Store>(store: S) {
+    let reason = async || store.show(&address("ana")).await.unwrap().unwrap().suppression.unwrap().reason;
+    for (said, kept) in [
+        (SuppressionReason::Bounced, SuppressionReason::Bounced),
+        (SuppressionReason::Complained, SuppressionReason::Complained),
+        (SuppressionReason::Manual, SuppressionReason::Complained),
+    ] {
+        store.suppress(&address("ana"), said, "", now()).await.unwrap();
+        assert_eq!(reason().await, kept);
+    }
 }
 
 pub async fn a_list_is_read_page_by_page<S: Store>(store: S) {
@@ -478,6 +554,30 @@ async fn accepted<S: Store>(store: &S, readers: &[&str], taken: DateTime<Utc>) -
     (edition, ids)
 }
 
+pub async fn a_destination_that_complained_is_remembered_for_an_hour<S: Store>(store: S) {
+    let rest = |place: &str, until| Rest { place: place.to_owned(), until };
+    store.rest(&rest("b.example", later(600))).await.unwrap();
+    store.rest(&rest("a.example", later(300))).await.unwrap();
+    // The longer rest holds, whoever writes last.
+    store.rest(&rest("b.example", later(60))).await.unwrap();
+    store.rest(&rest("a.example", later(400))).await.unwrap();
+    let wanted = [rest("a.example", later(400)), rest("b.example", later(600))];
+    assert_eq!(store.rests(now()).await.unwrap(), wanted);
+    assert_eq!(store.rests(later(400 + 3599)).await.unwrap(), wanted);
+    assert_eq!(store.rests(later(400 + 3601)).await.unwrap(), wanted[1..]);
+    assert!(store.presses(now()).await.unwrap() >= 1);
+}
+
+pub async fn what_was_accepted_is_counted_by_days_back_from_now<S: Store>(store: S) {
+    assert_eq!(store.accepted_by_day(3, now()).await.unwrap(), [0, 0, 0]);
+    let hour = 3600;
+    accepted(&store, &["a"], later(-49 * hour)).await;
+    accepted(&store, &["a", "b"], later(-47 * hour)).await;
+    accepted(&store, &["a", "b", "c"], later(-1)).await;
+    assert_eq!(store.accepted_by_day(3, now()).await.unwrap(), [3, 2, 1]);
+    assert_eq!(store.accepted_by_day(2, now()).await.unwrap(), [3, 2]);
+}
+
 const PATIENCE: Patience = Patience { bounces: 3, within: Duration::from_hours(30 * 24) };
 
 fn returned(mark: u8, delivery: DeliveryId, news: News, cause: Option<Cause>) -> Return {
@@ -657,6 +757,10 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_list_is_added_once_and_never_revives_anybody
     letter_case_makes_no_second_subscriber
     a_suppressed_address_is_never_mailed_again
+    who_has_left_everything_is_begun_by_no_list_anywhere
+    a_list_that_says_she_left_everything_ends_what_began_before
+    force_lifts_what_may_be_lifted_and_keeps_why
+    a_stricter_reason_takes_the_place_of_a_milder_one
     a_list_is_read_page_by_page
     a_draft_is_numbered_revised_and_read_back
     approving_writes_each_delivery_once
@@ -680,5 +784,7 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_complaint_is_not_undone_by_a_bounce
     what_comes_back_early_or_of_the_uncertain_is_not_lost
     soft_bounces_end_patience_unless_a_mail_arrives_in_between
+    a_destination_that_complained_is_remembered_for_an_hour
+    what_was_accepted_is_counted_by_days_back_from_now
     presses_beside_each_other_never_share_a_delivery
 );

@@ -205,7 +205,7 @@ async fn a_dry_run_answers_the_same_and_writes_nothing() {
     let names = ["new", "pending", "confirmed", "ended", "bounced", "erased"];
     let rows: Vec<Entry> = names.map(|name| row(&format!("{name}@example.org"), Confirmed)).into();
     let before = room.all().await;
-    let said = room.store.differences(rows.clone()).await.unwrap();
+    let said = room.store.differences(rows.clone(), None).await.unwrap();
     assert_eq!(room.all().await, before);
     assert_eq!(
         said,
@@ -337,7 +337,7 @@ async fn a_ledger_that_remembers_the_erased_takes_no_list_without_its_key() {
     for store in [without, another] {
         let rows = vec![row("nadia@example.org", Confirmed)];
         assert_eq!(store.add(rows.clone(), now()).await, Err(StoreError::ErasureKey));
-        assert_eq!(store.differences(rows).await, Err(StoreError::ErasureKey));
+        assert_eq!(store.differences(rows, None).await, Err(StoreError::ErasureKey));
         assert_eq!(store.forget(&who("omar@example.org"), now()).await, Err(StoreError::ErasureKey));
     }
 }

@@ -6,7 +6,9 @@ use super::row::{address, from_json, from_word, key, time, time_or_none};
 use super::subscribers::withdraw;
 use crate::store::StoreError;
 use crate::subscriber::held::{ConsentRecord, RequestRecord};
-use crate::subscriber::{Address, Consent, ErasureKey, Held, Subscriber, SubscriberId, Subscription, Suppression};
+use crate::subscriber::{
+    Address, Consent, ErasureKey, Held, Lifted, Subscriber, SubscriberId, Subscription, Suppression,
+};
 
 /// The given key where the ledger remembers anybody by it; nothing where nobody was ever erased.
 pub(super) fn eraser<'k>(db: &Connection, key: Option<&'k ErasureKey>) -> Result<Option<&'k ErasureKey>, StoreError> {
@@ -35,6 +37,7 @@ pub(super) fn show(db: &Connection, eraser: Option<&ErasureKey>, of: &Address) -
         let reason = from_word(&r.get::<_, String>(0)?)?;
         held.suppression = Some(Suppression { reason, since: time(r.get(1)?)?, note: r.get(2)? });
     }
+    held.lifted = lifted(db, &key)?;
     if let Some(subscriber) = by_key(db, &key)? {
         let id = subscriber.id.0;
         let added = "SELECT added FROM subscriber WHERE id = ?1";
@@ -47,6 +50,19 @@ pub(super) fn show(db: &Connection, eraser: Option<&ErasureKey>, of: &Address) -
         held.paused_until = time_or_none(query.query_row([id], |r| r.get(0)).optional()?)?;
     }
     Ok(Some(held).filter(|held| *held != Held::default()))
+}
+
+fn lifted(db: &Connection, key: &str) -> Result<Vec<Lifted>, StoreError> {
+    let mut query =
+        db.prepare_cached("SELECT reason, since, note, lifted, because FROM lifted WHERE key = ?1 ORDER BY id")?;
+    let mut rows = query.query([key])?;
+    let mut found = vec![];
+    while let Some(r) = rows.next()? {
+        let reason = from_word(&r.get::<_, String>(0)?)?;
+        let suppression = Suppression { reason, since: time(r.get(1)?)?, note: r.get(2)? };
+        found.push(Lifted { suppression, lifted: time(r.get(3)?)?, because: r.get(4)? });
+    }
+    Ok(found)
 }
 
 fn subscriptions(db: &Connection, id: i64) -> Result<Vec<Subscription>, StoreError> {
@@ -145,8 +161,9 @@ pub(super) fn forget(db: &Connection, eraser: &ErasureKey, who: &Address, now: i
 fn erase(db: &Connection, key: &str, now: i64) -> Result<bool, StoreError> {
     withdraw(db, key, None, now)?;
     // Somebody else may have asked to move to this address.
-    db.prepare_cached("DELETE FROM request WHERE address IS NOT NULL AND lower(address) = ?1")?.execute([key])?;
-    let suppressed = db.prepare_cached("DELETE FROM suppression WHERE key = ?1")?.execute([key])?;
+    db.prepare_cached("DELETE FROM request WHERE goal = ?1")?.execute([key])?;
+    let mut suppressed = db.prepare_cached("DELETE FROM suppression WHERE key = ?1")?.execute([key])?;
+    suppressed += db.prepare_cached("DELETE FROM lifted WHERE key = ?1")?.execute([key])?;
     let id: Option<i64> =
         db.prepare_cached("SELECT id FROM subscriber WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?;
     let Some(id) = id else { return Ok(suppressed > 0) };

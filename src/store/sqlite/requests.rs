@@ -5,12 +5,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::Duration;
 
 use super::row::{address, count, from_json, from_word, json, key, millis, small, time, word};
-use super::subscribers::{end, withdraw};
+use super::subscribers::{end, leave_everything, withdraw};
 use super::{SqliteStore, person};
 use crate::store::StoreError;
 use crate::subscriber::fold::LimitKey;
 use crate::subscriber::request::{Ask, Request, RequestId, RequestKind, Requests, Terms, Wish};
-use crate::subscriber::{ErasureKey, Held, Subscriber, SubscriberId, SubscriptionState};
+use crate::subscriber::{Address, EVERYTHING, ErasureKey, Held, Subscriber, SubscriberId, SubscriptionState};
 
 /// Where a consent comes from that was given to us.
 const PAGE: &str = "confirmed on our page";
@@ -68,10 +68,10 @@ impl Requests for SqliteStore {
     async fn letters(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Request>, StoreError> {
         self.readers
             .read(move |db| {
-                // The address may have been suppressed after it was asked.
+                // The inbox may have been suppressed after it was asked. Where somebody moves away from is not written to.
                 let mut query = db.prepare_cached(&format!(
                     "{REQUEST} WHERE r.due <= ?1 AND r.expires > ?1 AND r.state = 'open'
-                       AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key) ORDER BY r.due, r.id LIMIT ?2"
+                       AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = coalesce(r.goal, s.key)) ORDER BY r.due, r.id LIMIT ?2"
                 ))?;
                 let mut rows = query.query(params![millis(now), limit])?;
                 let mut found = vec![];
@@ -100,8 +100,9 @@ impl Requests for SqliteStore {
     async fn standing(&self) -> Result<Vec<(SubscriptionState, u64)>, StoreError> {
         self.readers
             .read(|db| {
-                let mut query = db.prepare_cached("SELECT state, count(*) FROM subscription GROUP BY state")?;
-                let mut rows = query.query([])?;
+                let mut query =
+                    db.prepare_cached("SELECT state, count(*) FROM subscription WHERE digest <> ?1 GROUP BY state")?;
+                let mut rows = query.query([EVERYTHING])?;
                 let mut found = vec![];
                 while let Some(r) = rows.next()? {
                     found.push((from_word(&r.get::<_, String>(0)?)?, count(r.get(1)?)));
@@ -161,8 +162,8 @@ fn ask(db: &Connection, erasure: &ErasureKey, ask: &Ask, terms: Terms, now: i64)
         }
     };
     db.prepare_cached(
-        "INSERT INTO request (subscriber, kind, digests, address, language, network, wording, asked, expires, due)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8)",
+        "INSERT INTO request (subscriber, kind, digests, address, goal, language, network, wording, asked, expires, due)
+         VALUES (?1, ?2, ?3, ?4, ?10, ?5, ?6, ?7, ?8, ?9, ?8)",
     )?
     .execute(params![
         subscriber,
@@ -173,7 +174,8 @@ fn ask(db: &Connection, erasure: &ErasureKey, ask: &Ask, terms: Terms, now: i64)
         ask.network,
         ask.wording,
         now,
-        now.saturating_add(span(terms.within))
+        now.saturating_add(span(terms.within)),
+        to.map(|_| &key)
     ])?;
     Ok(true)
 }
@@ -224,13 +226,20 @@ fn confirm(
         if !written {
             return Ok(None);
         }
-        // What she says now is newer than that she asked to be forgotten.
         if let Some(erasure) = person::eraser(db, erasure)? {
-            db.prepare_cached("DELETE FROM erased WHERE mark = ?1")?.execute([erasure.mark(&request.to)])?;
+            come_back(db, erasure, &request.to)?;
         }
         db.prepare_cached("UPDATE request SET state = 'confirmed', due = NULL WHERE id = ?1")?.execute([id.0])?;
     }
     person::by_key(db, &key)
+}
+
+/// What she says now is newer than that she asked to be forgotten. Of everything else that was her last word.
+fn come_back(db: &Connection, erasure: &ErasureKey, who: &Address) -> Result<(), StoreError> {
+    let Some(since) = person::erased(db, erasure, who)? else { return Ok(()) };
+    db.prepare_cached("DELETE FROM erased WHERE mark = ?1")?.execute([erasure.mark(who)])?;
+    leave_everything(db, &key(who), since)?;
+    Ok(())
 }
 
 /// The old address ends what it had, so that no list finds it subscribed; the new one has all of it. `false` where the old
@@ -317,6 +326,17 @@ fn expire(db: &Connection, terms: Terms, now: i64) -> Result<u64, StoreError> {
     db.prepare_cached("DELETE FROM asked WHERE at <= ?1")?.execute([now.saturating_sub(span(terms.every))])?;
     db.prepare_cached("DELETE FROM pause WHERE until <= ?1")?.execute([now])?;
     Ok(over.len() as u64)
+}
+
+/// Nothing is written to this address any more, so what was to be confirmed there is over.
+pub(super) fn call_off_to(db: &Connection, key: &str) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "UPDATE request SET state = 'over', due = NULL
+         WHERE state = 'open' AND (goal = ?1
+           OR goal IS NULL AND subscriber = (SELECT id FROM subscriber WHERE key = ?1))",
+    )?
+    .execute([key])?;
+    Ok(())
 }
 
 /// Requests end with what they ask for: her last word is no.

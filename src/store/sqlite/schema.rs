@@ -7,13 +7,15 @@ use crate::store::StoreError;
 /// Says that an `SQLite` file is a ledger of ours: `PRsr`.
 const APPLICATION: i64 = 0x5052_7372;
 /// Step n brings version n - 1 to version n (`PRAGMA user_version`). Never changed once released.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 8] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
+    include_str!("migrations/0008.sql"),
 ];
 
 /// Brings a ledger to this program's version, in one transaction.

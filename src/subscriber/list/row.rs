@@ -9,7 +9,7 @@ use super::{Context, dates, quoted};
 use crate::newsroom::Problem;
 use crate::newsroom::problem::{closest, suggest};
 use crate::subscriber::unseen::is_unseen;
-use crate::subscriber::{Address, Consent, Entry, SubscriptionState, SuppressionReason};
+use crate::subscriber::{Address, Consent, EVERYTHING, Entry, SubscriptionState, SuppressionReason};
 
 /// Characters of a name; a longer one is a row that has lost a quotation mark.
 pub(super) const MAX_NAME: usize = 200;
@@ -149,7 +149,7 @@ impl<'r> Row<'r> {
             return digest;
         };
         let slug = cell.text.to_lowercase().split_whitespace().collect::<Vec<_>>().join("-");
-        if known.contains(&slug.as_str()) {
+        if slug == EVERYTHING || known.contains(&slug.as_str()) {
             return Some(slug);
         }
         let help = match known {
@@ -242,6 +242,9 @@ pub(super) fn entry(
             "where does the consent come from?",
             "fill the column `consent`, for instance `sign-up sheet, open day 2026`, or import with one for all rows",
         );
+    }
+    if asks_for_mail && digest.as_deref() == Some(EVERYTHING) {
+        row.refuse_row("nobody asks for every digest there will ever be", "name a digest; `*` can only be left");
     }
     let language = row.language();
     let note = row.words(Column::Note, MAX_WORDS);

@@ -55,17 +55,19 @@ pub(super) async fn leave<S: Record>(
         Ok(from) => from,
         Err(error) => return public.fault(&error, &language),
     };
-    let slug = match &from {
-        From::All => None,
-        From::One(slug) => Some(slug.as_str()),
-        From::Nothing => Some(""),
+    let left = match &from {
+        From::All => public.store.leave(grant.subscriber, None, now()).await,
+        From::One(slug) => public.store.leave(grant.subscriber, Some(slug), now()).await,
+        From::Nothing => Ok(false),
     };
-    match public.store.leave(grant.subscriber, slug, now()).await {
-        Ok(true) => public.tally.left.increment(1),
-        Ok(false) => {}
+    match left {
+        Ok(left) => public.tally.left.increment(u64::from(left)),
         Err(error) => return public.fault(&error, &language),
     }
-    let digest = slug.filter(|slug| !slug.is_empty()).map(|slug| public.title(slug));
+    let digest = match &from {
+        From::One(slug) => Some(public.title(slug)),
+        From::All | From::Nothing => None,
+    };
     public.pages.page(StatusCode::OK, "unsubscribed", &language, "left.title", json!({ "digest": digest }))
 }
 

@@ -119,9 +119,12 @@ impl Pages {
             .map(|map| map.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect())
             .unwrap_or_default();
         let title = self.text(language, title, &filled);
+        // What a button has done is shown once: the same page in another language would be the one with the button.
+        let done = ["sent", "confirmed", "unsubscribed"].contains(&name);
         let languages: Vec<Value> = self
             .words
             .languages()
+            .filter(|_| !done)
             .map(|(tag, name)| json!({ "tag": tag, "name": name, "current": tag == language }))
             .collect();
         let mut all = json!({
@@ -161,7 +164,7 @@ impl Pages {
             _ => ("problem.fault.title", "problem.fault.text"),
         };
         let text = self.text(language, text, &[]);
-        self.page(status, "problem", language, title, json!({ "text": text }))
+        self.page(status, "problem", language, title, json!({ "text": text, "again": which == "link" }))
     }
 
     /// The stylesheet.

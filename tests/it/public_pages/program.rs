@@ -1,11 +1,10 @@
 //! The real program serves, writes a letter, and ends in good order.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::room::{Room, recipient};
+use crate::support::room::{Room, address, recipient};
 
 fn ask(at: &str, method: &str, path: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(at).unwrap();
@@ -28,11 +27,8 @@ fn the_program_takes_a_subscription_writes_its_letter_and_stops_when_told() {
     let config = room.read("config.yaml");
     room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s }}\n"));
     room.write("templates/languages/en.yaml", "left.title: Farewell\n");
-    let mut child = room.command(&["serve", "--json", "--bind", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let at = event["address"].as_str().unwrap().to_owned();
+    let serving = room.serve(&[]);
+    let at = serving.at.to_string();
 
     let page = ask(&at, "GET", "/subscribe", "");
     let stamp = page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -46,10 +42,67 @@ fn the_program_takes_a_subscription_writes_its_letter_and_stops_when_told() {
     assert_eq!(recipient(&outbox[0].1), "nadia@example.org");
     assert!(ask(&at, "GET", "/metrics", "").contains("pressrun_subscriptions{state=\"confirmed\"} 0"));
 
-    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    assert!(child.wait().unwrap().success());
+    assert!(serving.stop().success());
 
     room.write("templates/languages/en.yaml", "left.titel: Farewell\n");
     room.run(&["serve", "--bind", "127.0.0.1:0"]).failed(1, &["left.titel", "folder of templates"]);
+}
+
+/// What `pressrun serve` shows as the stamp of its form.
+fn stamp(at: &str) -> String {
+    let page = ask(at, "GET", "/subscribe", "");
+    page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+}
+
+#[test]
+fn that_one_inbox_gets_one_letter_in_an_hour_outlives_the_process() {
+    let room = Room::small(1);
+    let config = room.read("config.yaml");
+    room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s }}\n"));
+    for address in ["nadia%40gmail.com", "nadia%40gmail.com", "n.adia%2Bnews%40googlemail.com"] {
+        let mut serving = room.serve(&[]);
+        let at = serving.at.to_string();
+        let body = format!("address={address}&digest=news&stamp={}", stamp(&at));
+        assert!(ask(&at, "POST", "/subscribe", &body).contains("Look in your inbox"));
+        let begun = Instant::now();
+        while room.outbox().is_empty() && begun.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        // Killed, as by a machine that loses its power.
+        serving.child.kill().unwrap();
+        serving.child.wait().unwrap();
+    }
+    assert_eq!(room.outbox().len(), 1);
+}
+
+#[test]
+fn a_scanner_that_opens_every_link_of_a_real_mail_changes_nothing() {
+    let room = Room::small(2);
+    room.run(&["run", "--now"]).fine();
+    let serving = room.serve(&[]);
+    let at = serving.at.to_string();
+    let held = || room.run(&["subscribers", "show", &address(1)]).fine().out;
+    let before = held();
+    let (_, mail) = room.outbox().into_iter().find(|(_, mail)| recipient(mail) == address(1)).unwrap();
+    let mail = mail_parser::MessageParser::default().parse(&mail).unwrap();
+    let header = mail.header_raw("List-Unsubscribe").unwrap().split_whitespace().collect::<String>();
+    let all = [header.as_str(), &mail.body_text(0).unwrap(), &mail.body_html(0).unwrap()].join("\n");
+    let ours = "https://news.small-paper.example/";
+    let paths: std::collections::BTreeSet<String> = all
+        .split(['"', '<', '>', ' ', '\n', '\r', '(', ')'])
+        .filter_map(|word| word.strip_prefix(ours))
+        .map(|path| path.replace("&amp;", "&"))
+        .collect();
+    assert!(
+        paths.iter().any(|path| path.starts_with("unsubscribe/"))
+            && paths.iter().any(|path| path.starts_with("archive/"))
+    );
+    for path in &paths {
+        for method in ["GET", "HEAD", "GET"] {
+            let answer = ask(&at, method, &format!("/{path}"), "");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{method} {path}: {answer}");
+        }
+    }
+    assert_eq!(held(), before);
 }

@@ -42,7 +42,7 @@ fn a_mailbox_is_read_once_and_its_mails_are_moved_where_the_operator_wants_them(
     inbox(&room, &format!("imap://desk@127.0.0.1:{}", dovecot.imap), "");
     let told = room.run(&["returns"]).fine().out;
     assert!(told.contains("2 mails read, 0 unsubscribed, 1 hard bounce, 1 read before"), "{told}");
-    assert!(dovecot.files("").iter().all(|name| name.ends_with("S")), "{:?}", dovecot.files(""));
+    assert!(dovecot.files("").iter().all(|name| name.ends_with('S')), "{:?}", dovecot.files(""));
     assert_eq!((dovecot.files("").len(), room.count("returned = 8")), (3, 2));
 }
 

@@ -23,7 +23,7 @@ maximal_backoff_time = 1s"
     let postfix = Postfix::start(&Setup { mailboxes: &[&here, BOX], returns: true, more: &more, ..Setup::default() });
 
     let room = Room::small(2);
-    let list = room.read("subscribers.csv") + &format!("{UNKNOWN},confirmed\n{SLOW},confirmed\n");
+    let list = format!("{}{UNKNOWN},confirmed\n{SLOW},confirmed\n", room.read("subscribers.csv"));
     room.write("subscribers.csv", &list);
     room.write("password", "a good secret");
     let config = room.read("config.yaml");

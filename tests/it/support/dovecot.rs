@@ -77,7 +77,7 @@ impl Dovecot {
         done(as_root("mv").args([&file, &folder]));
     }
 
-    /// The names of the files in a folder of the mailbox, sorted: `` is the inbox; what stands after `:2,` are their marks.
+    /// The names of the files in a folder of the mailbox, sorted; an empty name is the inbox. What stands after `:2,` are their marks.
     pub fn files(&self, folder: &str) -> Vec<String> {
         let top = self.folder.path().join("mail").join(folder);
         let found = as_root("find")
@@ -126,7 +126,7 @@ first_valid_uid = 1
 first_valid_gid = 1
 passdb {{
   driver = static
-  args = password={}
+  args = password={PASSWORD}
 }}
 userdb {{
   driver = static
@@ -141,7 +141,6 @@ service imap-login {{
     ssl = yes
   }}
 }}
-",
-        PASSWORD
+"
     )
 }
