@@ -84,14 +84,12 @@ pub(super) fn collect(common: &Common, context: &Context, store: &Store) -> Done
 }
 
 /// As [`collect`], again and again.
-pub(super) async fn watch(context: &Context, reader: Reader<SqliteStore>, counters: Counters) {
+pub(super) async fn watch(context: &Context, reader: Reader<SqliteStore>) {
     let mut ticks = tokio::time::interval(context.settings.returns.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let mut tally = Tally::default();
-        collect_all(context, &reader, &mut tally).await;
-        counters.add(&tally);
+        collect_all(context, &reader, &mut Tally::default()).await;
     }
 }
 
@@ -204,6 +202,7 @@ async fn file(
         kept.push(matches!(read, Read::Undecided(_)));
     }
     tally.add(&report);
+    context.returned.add(&report);
     Ok(kept)
 }
 

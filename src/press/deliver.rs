@@ -96,6 +96,18 @@ impl Progress {
     pub fn rate(&self) -> f64 {
         if self.seconds > 0.0 { self.tally.accepted as f64 / self.seconds } else { 0.0 }
     }
+
+    /// Deliveries that have ended.
+    pub fn done(&self) -> u64 {
+        self.tally.accepted + self.tally.rejected + self.tally.expired
+    }
+
+    /// Seconds until the others have, if it goes on like this; `None` where nothing can be said.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn seconds_left(&self) -> Option<f64> {
+        let left = self.waiting.saturating_sub(self.done());
+        (self.done() > 0 && self.seconds > 0.0).then(|| left as f64 * self.seconds / self.done() as f64)
+    }
 }
 
 /// How a run ended.

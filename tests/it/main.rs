@@ -23,6 +23,7 @@ mod main_job;
 mod operating;
 mod postfix;
 mod press;
+mod press_beside_pages;
 mod public_pages;
 mod publish;
 mod readers_over_http;

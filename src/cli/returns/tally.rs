@@ -87,12 +87,12 @@ impl Counters {
         self.recorder.handle()
     }
 
-    pub(super) fn add(&self, tally: &Tally) {
+    pub(super) fn add(&self, report: &Report) {
         metrics::with_local_recorder(&self.recorder, || {
-            for (name, count) in &tally.by_name {
-                metrics::counter!("pressrun_returned_total", "what" => *name).increment(*count);
+            for read in &report.read {
+                metrics::counter!("pressrun_returned_total", "what" => read.name()).increment(1);
             }
-            metrics::counter!("pressrun_suppressed_total").increment(tally.suppressed);
+            metrics::counter!("pressrun_suppressed_total").increment(report.suppressed);
         });
     }
 }
