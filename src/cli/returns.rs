@@ -14,7 +14,6 @@ use super::{Common, Done, failures, keys};
 use crate::config::mbox;
 use crate::error::{Failure, Kind};
 use crate::press::returns::{Incoming, Options, Read, Reader};
-use crate::store::SqliteStore;
 use crate::transport::OpenError;
 use crate::transport::inbox::{Inbox, InboxError, Item};
 use tally::Tally;
@@ -84,7 +83,7 @@ pub(super) fn collect(common: &Common, context: &Context, store: &Store) -> Done
 }
 
 /// As [`collect`], again and again.
-pub(super) async fn watch(context: &Context, reader: Reader<SqliteStore>) {
+pub(super) async fn watch(context: &Context, reader: Reader<crate::store::Store>) {
     let mut ticks = tokio::time::interval(context.settings.returns.every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -93,7 +92,7 @@ pub(super) async fn watch(context: &Context, reader: Reader<SqliteStore>) {
     }
 }
 
-async fn collect_all(context: &Context, reader: &Reader<SqliteStore>, tally: &mut Tally) {
+async fn collect_all(context: &Context, reader: &Reader<crate::store::Store>, tally: &mut Tally) {
     for (name, inbox) in inboxes(context, None) {
         let done = match inbox {
             Ok(inbox) => drain(context, reader, &inbox, tally).await.map_err(|e| unread(&name, e)),
@@ -106,7 +105,7 @@ async fn collect_all(context: &Context, reader: &Reader<SqliteStore>, tally: &mu
 }
 
 /// What is needed to read.
-pub(super) fn reader(context: &Context, store: &Store) -> Result<Reader<SqliteStore>, Failure> {
+pub(super) fn reader(context: &Context, store: &Store) -> Result<Reader<crate::store::Store>, Failure> {
     let settings = &context.settings;
     let options = Options {
         keys: keys::links(context)?,
@@ -162,7 +161,7 @@ fn unread(name: &str, trouble: Trouble) -> Failure {
 /// between reads some mails again, which changes nothing.
 async fn drain(
     context: &Context,
-    reader: &Reader<SqliteStore>,
+    reader: &Reader<crate::store::Store>,
     inbox: &Inbox,
     tally: &mut Tally,
 ) -> Result<(), Trouble> {
@@ -189,7 +188,7 @@ async fn drain(
 /// Files mails; beside each whether it was kept aside.
 async fn file(
     context: &Context,
-    reader: &Reader<SqliteStore>,
+    reader: &Reader<crate::store::Store>,
     mails: &[Incoming],
     tally: &mut Tally,
 ) -> Result<Vec<bool>, Failure> {

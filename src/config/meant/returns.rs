@@ -1,6 +1,6 @@
 //! `returns:` as meant.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
@@ -30,7 +30,7 @@ impl Check<'_, '_> {
         &mut self,
         written: &file::Returns,
         root: &Path,
-        ledger: &Path,
+        folder: PathBuf,
         overrides: &Overrides,
     ) -> ReturnsSettings {
         let path = written.address.as_deref().and_then(|text| match ReturnPath::parse(text) {
@@ -42,7 +42,6 @@ impl Check<'_, '_> {
                 None
             }
         });
-        let folder = ledger.with_file_name("returns");
         let patience = written.patience.as_ref();
         let bounces = patience.and_then(|patience| patience.bounces).unwrap_or(5);
         self.between("returns.patience.bounces", bounces as usize, 1, MOST_BOUNCES);
