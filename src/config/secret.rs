@@ -47,11 +47,6 @@ fn password(
         return Ok(password.clone());
     }
     let Some(file) = file else { return Err(missing()) };
-    let Some(file) = file else {
-        return Err(Failure::new(Kind::Configuration, "the mail server's password is missing")
-            .because("`transport` names a user, and neither the environment nor the configuration says where the password is")
-            .hint(format!("Set {SMTP_PASSWORD}, or name a file that holds it with `smtp: password_file:`.")));
-    };
     in_file(file)
 }
 
