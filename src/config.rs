@@ -1,11 +1,14 @@
 //! The configuration as written ([`mod@file`]), and as meant ([`Settings`]).
 
+// `ledger:` as written.
+pub mod database;
 // Times as people write them.
 pub mod duration;
 // As written: serde types of `config.yaml`; unknown keys are refused.
 pub mod file;
 // From as written to as meant.
 mod meant;
+pub(crate) use meant::mbox;
 // `transport:` as written.
 pub mod relay;
 // Passwords, from the environment or a file; never from the configuration itself.
@@ -22,11 +25,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
+use crate::delivery::returns::Patience;
 use crate::digest::Digest;
 use crate::error::{Failure, Kind};
+use crate::mail::return_path::ReturnPath;
 use crate::newsroom::yaml::{self, Source};
 use crate::newsroom::{Masthead, Problem, Section};
 use crate::subscriber::request::Terms;
+use crate::transport::inbox::Inbox;
 use crate::web::public::Brakes;
 use crate::{feed, press, publish, source, transport};
 
@@ -57,7 +63,9 @@ pub struct Settings {
     pub templates: PathBuf,
     /// The ledger's database.
     pub ledger: LedgerAddress,
-    /// What builds remember; beside the ledger. It need not be there.
+    /// The database's password, where the environment has one.
+    pub ledger_password: Option<SecretString>,
+    /// What builds remember; beside the ledger, or in `var/` where that is on a server. It need not be there.
     pub cache: PathBuf,
     /// Where mails go.
     pub transport: TransportSettings,
@@ -71,6 +79,23 @@ pub struct Settings {
     pub publish: Vec<PublishSettings>,
     /// How the feeds are served.
     pub serve: ServeSettings,
+    /// Mail that comes back.
+    pub returns: ReturnsSettings,
+}
+
+/// Mail that comes back.
+#[derive(Debug, Clone)]
+pub struct ReturnsSettings {
+    /// How the envelope sender of each mail is written, where each has its own.
+    pub path: Option<ReturnPath>,
+    /// Where it is read from, each with its name for people; or why it cannot be.
+    pub inboxes: Vec<(String, Result<Inbox, Failure>)>,
+    /// How often `pressrun serve` looks.
+    pub every: Duration,
+    /// When bounces that are not final become so.
+    pub patience: Patience,
+    /// The folder for what nobody understood, and for how far files were read.
+    pub folder: PathBuf,
 }
 
 /// A target of publishing.
@@ -117,6 +142,36 @@ pub struct SubscriberFile {
 pub enum LedgerAddress {
     /// A file.
     Sqlite(PathBuf),
+    /// A database on a server.
+    Postgres(PostgresAddress),
+}
+
+/// A database on a PostgreSQL server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresAddress {
+    /// A name, an address, or the folder of a socket.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who.
+    pub user: String,
+    /// The database's name.
+    pub database: String,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Whether the line is encrypted, and the server's name checked.
+    pub tls: bool,
+    /// One more certificate to trust.
+    pub trust: Option<PathBuf>,
+    /// Connections at once, at most.
+    pub connections: usize,
+}
+
+impl std::fmt::Display for PostgresAddress {
+    /// As people name it; without the user.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}:{}", self.database, self.host, self.port)
+    }
 }
 
 /// Where mails go.
@@ -150,13 +205,22 @@ pub struct Overrides {
     pub transport: Option<String>,
     /// The relay's password; the environment's [`secret::SMTP_PASSWORD`].
     pub smtp_password: Option<SecretString>,
+    /// The password of the mailbox of returned mail; the environment's [`secret::IMAP_PASSWORD`].
+    pub imap_password: Option<SecretString>,
+    /// The password of the ledger's database; the environment's [`secret::LEDGER_PASSWORD`].
+    pub ledger_password: Option<SecretString>,
 }
 
 impl Overrides {
-    /// What the environment says: the relay's password.
+    /// What the environment says: passwords.
     pub fn from_environment() -> Overrides {
-        let password = std::env::var(secret::SMTP_PASSWORD).ok().filter(|password| !password.is_empty());
-        Overrides { transport: None, smtp_password: password.map(SecretString::from) }
+        let password = |name| std::env::var(name).ok().filter(|password| !password.is_empty()).map(SecretString::from);
+        Overrides {
+            transport: None,
+            smtp_password: password(secret::SMTP_PASSWORD),
+            ledger_password: password(secret::LEDGER_PASSWORD),
+            imap_password: password(secret::IMAP_PASSWORD),
+        }
     }
 }
 

@@ -126,8 +126,14 @@ pub(crate) fn deliver_all(
     Ok(Left { waiting: left })
 }
 
-/// Sends one edition. Answers how many deliveries still wait.
-fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition, hours: Hours) -> Result<u64, Failure> {
+/// Sends one edition. Answers how many deliveries still wait, but for those that a person or quiet hours hold back.
+pub(super) fn deliver(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    edition: &Edition,
+    hours: Hours,
+) -> Result<u64, Failure> {
     seal::verify(edition).map_err(|e| failures::seal(common, e))?;
     let digest = context.digest(&edition.digest)?;
     let quiet = digest.quiet.filter(|_| hours == Hours::Kept);
@@ -227,7 +233,7 @@ fn test(
     };
     sealed.subject = format!("[Test] {}", sealed.subject);
     sealed.date = Utc::now();
-    let mail = Writer::new(context, digest, number, &sealed)?.mail(NOBODY, &to, "", None)?;
+    let mail = Writer::new(context, digest, number, &sealed)?.mail(NOBODY, &to, "", None, None)?;
     let transport = mailing::transport(context)?;
     let sent = context.block_on(async {
         let mut line = transport.open().await.map_err(|e| failures::transport(&e))?;
