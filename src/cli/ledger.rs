@@ -2,13 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
+use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
 use super::{Common, Done, failures, output};
+use crate::config::LedgerAddress;
 use crate::delivery::ledger::Resolution;
 use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
 use crate::error::{Failure, Kind};
+use crate::store::SqliteStore;
 use crate::subscriber::Address;
 
 /// Arguments of `pressrun ledger`.
@@ -55,7 +58,12 @@ enum Action {
     /// Copy the ledger into a file, safely while it is in use
     Backup {
         /// The copy; must not be there yet
-        file: std::path::PathBuf,
+        file: PathBuf,
+    },
+    /// Take up a copy as the ledger: what may have gone out since it was made is held for a decision
+    Restore {
+        /// The copy, made by `ledger backup`
+        file: PathBuf,
     },
 }
 
@@ -74,8 +82,12 @@ enum Decision {
 /// Reads and mends the ledger.
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let context = Context::load(common)?;
+    if let Action::Restore { file } = &arguments.action {
+        return restore(common, &context, &Context::here(file));
+    }
     let store = context.store()?;
     match arguments.action {
+        Action::Restore { .. } => Ok(()),
         Action::Show { edition, address, uncertain } => {
             show(common, &context, &store, edition, address.as_deref(), uncertain)
         }
@@ -88,6 +100,37 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
             Ok(())
         }
     }
+}
+
+/// Puts a copy in the ledger's place, which must be free, and takes it up before anybody else can.
+fn restore(common: &Common, context: &Context, copy: &Path) -> Done {
+    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
+    let _alone = context.press_lock()?;
+    if ledger.exists() {
+        return Err(Failure::new(Kind::Usage, format!("there is a ledger already: {}", context.shown(ledger)))
+            .hint("stop what uses it, and move it away with its -wal and -shm files; keep it until all is well"));
+    }
+    let taken_up = ledger.with_extension("restoring");
+    let place = |e: std::io::Error| failures::file("cannot copy the ledger", copy, &e);
+    std::fs::copy(copy, &taken_up).map_err(place)?;
+    let doubtful = (|| {
+        let store = SqliteStore::open(&taken_up).map_err(|e| failures::opening(&context.shown(copy), &e))?;
+        let digests = context.settings.digests.iter().map(|digest| digest.slug.clone()).collect();
+        context.block_on(store.take_up_copy(digests, Utc::now())).map_err(failures::ledger)
+    })();
+    let doubtful = match doubtful {
+        Ok(doubtful) => doubtful,
+        Err(failure) => {
+            let _ = std::fs::remove_file(&taken_up);
+            return Err(failure);
+        }
+    };
+    std::fs::rename(&taken_up, ledger).map_err(|e| failures::file("cannot put the ledger in its place", ledger, &e))?;
+    output::event(common, &serde_json::json!({ "event": "restored", "uncertain": doubtful }));
+    output::line(common, "restored", format!("{} unfinished deliveries are uncertain now", output::grouped(doubtful)));
+    let told = "nothing is made by itself before each digest's next time; docs/OPERATING.md tells what to look at now";
+    output::line(common, "", told);
+    Ok(())
 }
 
 fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, uncertain: bool) -> Done {

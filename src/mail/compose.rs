@@ -24,7 +24,7 @@ use crate::markup::{escape, quoted_printable};
 use crate::subscriber::Address;
 
 /// The names of the marked places in texts.
-pub const SLOTS: [&str; 3] = ["unsubscribe", "address", "name"];
+pub const SLOTS: [&str; 4] = ["unsubscribe", "preferences", "address", "name"];
 
 /// What a mail needs to know beside the edition and the reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Identity {
     pub return_path: Address,
     /// A reader's token after it is the reader's unsubscribe page; https, ends in `/`.
     pub unsubscribe_url: Url,
+    /// A reader's token for her preferences after it is the page on which she changes what she gets; https, ends in `/`.
+    pub preferences_url: Url,
     /// Takes mails whose subject is a reader's token.
     pub unsubscribe_mailbox: Address,
 }
@@ -46,6 +48,8 @@ pub struct Reader<'a> {
     pub name: &'a str,
     /// The signed unsubscribe token.
     pub token: &'a str,
+    /// The signed token for her preferences.
+    pub preferences: &'a str,
     /// From [`headers::message_id`].
     pub message_id: &'a MessageId,
 }
@@ -88,6 +92,7 @@ enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Slot {
     Unsubscribe,
+    Preferences,
     Address,
     Name,
 }
@@ -99,14 +104,16 @@ enum Part {
 }
 
 /// Every place; its index stands for it in [`Stencil::new`].
-const PLACES: [Place; 9] = [
+const PLACES: [Place; 11] = [
     Place::To,
     Place::MessageId,
     Place::ListUnsubscribe,
     Place::Body(Slot::Unsubscribe, Part::Text),
+    Place::Body(Slot::Preferences, Part::Text),
     Place::Body(Slot::Address, Part::Text),
     Place::Body(Slot::Name, Part::Text),
     Place::Body(Slot::Unsubscribe, Part::Html),
+    Place::Body(Slot::Preferences, Part::Html),
     Place::Body(Slot::Address, Part::Html),
     Place::Body(Slot::Name, Part::Html),
 ];
@@ -170,7 +177,7 @@ impl Stencil {
 }
 
 /// More bytes than all places together take for nearly every reader.
-const PLACES_TAKE: usize = 1_500;
+const PLACES_TAKE: usize = 2_000;
 
 /// What stands in the places of one reader's mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -209,7 +216,7 @@ pub fn texts(sealed: &Sealed, identity: &Identity, reader: &Reader) -> Result<(S
     Ok((filled(&sealed.html, Part::Html)?, filled(&sealed.text, Part::Text)?))
 }
 
-/// The HTML part for everybody: `link` instead of a reader's own unsubscribe link, `readers` instead of an address, and no
+/// The HTML part for everybody: `link` instead of a reader's own links, `readers` instead of an address, and no
 /// name.
 ///
 /// # Errors
@@ -218,7 +225,7 @@ pub fn for_all(sealed: &Sealed, link: &str, readers: &str) -> Result<String, Ste
     let mut out = String::with_capacity(sealed.html.len());
     splice(&sealed.html, &sealed.mark, |piece| match piece {
         Piece::Fixed(fixed) => out.push_str(fixed),
-        Piece::Open(Slot::Unsubscribe) => out.push_str(&escape::attribute(link)),
+        Piece::Open(Slot::Unsubscribe | Slot::Preferences) => out.push_str(&escape::attribute(link)),
         Piece::Open(Slot::Address) => out.push_str(&escape::attribute(readers)),
         Piece::Open(Slot::Name) => {}
     })?;
@@ -338,6 +345,7 @@ fn splice<'a>(text: &'a str, mark: &str, mut each: impl FnMut(Piece<'a>)) -> Res
         let (slot, rest) = piece.split_once('-').ok_or_else(|| StencilError::Slot(piece.chars().take(20).collect()))?;
         each(Piece::Open(match slot {
             "unsubscribe" => Slot::Unsubscribe,
+            "preferences" => Slot::Preferences,
             "address" => Slot::Address,
             "name" => Slot::Name,
             other => return Err(StencilError::Slot(other.to_owned())),
@@ -352,16 +360,20 @@ fn value<'a>(slot: Slot, part: Part, identity: &Identity, reader: &'a Reader) ->
     let text = match slot {
         Slot::Address => Cow::Borrowed(reader.address.as_str()),
         Slot::Name => Cow::Owned(HeaderText::clean(reader.name).as_str().to_owned()),
-        Slot::Unsubscribe => {
-            let mut url = identity.unsubscribe_url.as_str().as_bytes().to_vec();
-            percent_encode(reader.token, &mut url);
-            Cow::Owned(String::from_utf8(url).unwrap_or_default())
-        }
+        Slot::Unsubscribe => page(&identity.unsubscribe_url, reader.token),
+        Slot::Preferences => page(&identity.preferences_url, reader.preferences),
     };
     match part {
         Part::Text => text,
         Part::Html => Cow::Owned(escape::attribute(&text)),
     }
+}
+
+/// The address of a reader's own page.
+fn page<'a>(below: &Url, token: &str) -> Cow<'a, str> {
+    let mut url = below.as_str().as_bytes().to_vec();
+    percent_encode(token, &mut url);
+    Cow::Owned(String::from_utf8(url).unwrap_or_default())
 }
 
 /// Writes one reader's value of a place.
@@ -415,8 +427,12 @@ mod tests {
         Sealed {
             subject: "Al-Hol empties – what we know, and what the numbers do not say about those who left".into(),
             preheader: "Preheader".into(),
-            html: places("<p>Dear {name}, = 100 % – عربي.\n<a href=\"{unsubscribe}\">leave</a> {address}{name}</p> \n"),
-            text: places("{name}\n\nFrom us to {address}: = 100 % – عربي.\n.\nLeave: {unsubscribe}"),
+            html: places(
+                "<p>Dear {name}, = 100 % – عربي.\n<a href=\"{unsubscribe}\">leave</a> <a href=\"{preferences}\">change</a> {address}{name}</p> \n",
+            ),
+            text: places(
+                "{name}\n\nFrom us to {address}: = 100 % – عربي.\n.\nChange: {preferences}\nLeave: {unsubscribe}",
+            ),
             mark: MARK.into(),
             shortened: false,
             headers: [
@@ -437,6 +453,7 @@ mod tests {
         Identity {
             return_path: "bounces@paper.example".parse().unwrap(),
             unsubscribe_url: "https://news.paper.example/unsubscribe/".parse().unwrap(),
+            preferences_url: "https://news.paper.example/preferences/".parse().unwrap(),
             unsubscribe_mailbox: "unsubscribe@paper.example".parse().unwrap(),
         }
     }
@@ -444,7 +461,7 @@ mod tests {
     fn with_reader<T>(address: &str, name: &str, token: &str, then: impl FnOnce(&Reader) -> T) -> T {
         let address: Address = address.parse().unwrap();
         let id = headers::message_id("weekly", 3, SubscriberId(7), &"desk@paper.example".parse().unwrap());
-        then(&Reader { address: &address, name, token, message_id: &id })
+        then(&Reader { address: &address, name, token, preferences: "pre.f-1", message_id: &id })
     }
 
     /// The same mail as a programmer would build it with lettre, who knows nothing of stencils.
@@ -455,6 +472,7 @@ mod tests {
             text.replace(&format!("{MARK}-name-"), &escape(name.as_str()))
                 .replace(&format!("{MARK}-address-"), &escape(reader.address.as_str()))
                 .replace(&format!("{MARK}-unsubscribe-"), &escape(&url))
+                .replace(&format!("{MARK}-preferences-"), &escape("https://news.paper.example/preferences/pre.f-1"))
         };
         let mailbox = |name: &str, address: &str| {
             lettre::message::Mailbox::new((!name.is_empty()).then(|| name.to_owned()), address.parse().unwrap())
@@ -552,6 +570,7 @@ mod tests {
             assert!(text.ends_with("Leave: https://news.paper.example/unsubscribe/to-k_en.1"));
             assert!(html.contains("Dear Salma &quot;S&quot; O&#39;Neill &lt;x&gt;, ="));
             assert!(html.contains("href=\"https://news.paper.example/unsubscribe/to-k_en.1\""));
+            assert!(html.contains("href=\"https://news.paper.example/preferences/pre.f-1\""));
             let wire = String::from_utf8(mail.message).unwrap();
             assert!(wire.contains(
                 "\r\nList-Unsubscribe: <https://news.paper.example/unsubscribe/to-k_en.1>,\r\n \

@@ -3,5 +3,6 @@
 
 pub mod postfix;
 pub mod room;
+pub mod serving;
 pub mod smtp_server;
 pub mod tls;

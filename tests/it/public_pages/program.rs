@@ -1,55 +1,62 @@
 //! The real program serves, writes a letter, and ends in good order.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
 use crate::support::room::{Room, recipient};
+use crate::support::serving::{Serving, outbox};
 
-fn ask(at: &str, method: &str, path: &str, body: &str) -> String {
-    let mut socket = TcpStream::connect(at).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let kind = "Content-Type: application/x-www-form-urlencoded";
-    let length = body.len();
-    write!(
-        socket,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{body}"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    answer
+fn quick() -> Room {
+    let room = Room::small(1);
+    let config = room.read("config.yaml");
+    room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s }}\n"));
+    room
 }
 
 #[test]
 fn the_program_takes_a_subscription_writes_its_letter_and_stops_when_told() {
-    let room = Room::small(1);
-    let config = room.read("config.yaml");
-    room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s }}\n"));
+    let room = quick();
     room.write("templates/languages/en.yaml", "left.title: Farewell\n");
-    let mut child = room.command(&["serve", "--json", "--bind", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let at = event["address"].as_str().unwrap().to_owned();
-
-    let page = ask(&at, "GET", "/subscribe", "");
-    let stamp = page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-    let body = format!("address=nadia%40example.org&digest=news&stamp={stamp}");
-    assert!(ask(&at, "POST", "/subscribe", &body).starts_with("HTTP/1.1 200"));
-    let begun = Instant::now();
-    while room.outbox().is_empty() && begun.elapsed() < Duration::from_secs(20) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let outbox = room.outbox();
-    assert_eq!(recipient(&outbox[0].1), "nadia@example.org");
-    assert!(ask(&at, "GET", "/metrics", "").contains("pressrun_subscriptions{state=\"confirmed\"} 0"));
-
-    let stopped = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    assert!(child.wait().unwrap().success());
+    let serving = Serving::start(&room, &[]);
+    serving.subscribe("nadia%40example.org", "news");
+    assert_eq!(recipient(&outbox(&room, 1)[0].1), "nadia@example.org");
+    assert!(serving.ask("GET", "/metrics", "").contains("pressrun_subscriptions{state=\"confirmed\"} 0"));
+    serving.stop();
 
     room.write("templates/languages/en.yaml", "left.titel: Farewell\n");
     room.run(&["serve", "--bind", "127.0.0.1:0"]).failed(1, &["left.titel", "folder of templates"]);
+}
+
+#[test]
+fn a_mistake_in_an_own_page_is_told_with_its_place_by_check_and_when_serving_begins() {
+    for (file, text, words) in [
+        ("page/subscribe.html.hbs", "<p>\n{{stemp}}</p>", &["page/subscribe.html.hbs:2:3", "`stemp`", "`stamp`"][..]),
+        ("page/sent.html.hbs", "{{#if title}}", &["page/sent.html.hbs:1", "never closed"]),
+        ("page/layout.html.hbs", "<p>{{nobody}}</p>", &["page/layout.html.hbs:1:6", "`nobody`"]),
+        (
+            "page/archive.html.hbs",
+            "{{#> layout}}{{> archive}}{{/layout}}",
+            &["page/archive.html.hbs", "includes itself"],
+        ),
+        ("page/problem.html.hbs", "{{t \"no.such\"}}", &["page/problem.html.hbs:1", "no.such"]),
+        ("confirm/body.txt.hbs", "{{button}}\n{{uri}}\n", &["confirm/body.txt.hbs:2:3", "`uri`"]),
+        ("languages/en.yaml", "left.title: Gone\nleft.titel: Gone\n", &["languages/en.yaml:2:1", "left.titel"]),
+        ("languages/de.yaml", "left.title: Weg\n", &["languages/de.yaml", "is missing"]),
+    ] {
+        let room = quick();
+        room.write(&format!("templates/{file}"), text);
+        for command in [&["check"][..], &["serve", "--bind", "127.0.0.1:0"]] {
+            room.run(command).failed(1, words);
+        }
+    }
+}
+
+#[test]
+fn an_own_page_without_a_mistake_is_shown() {
+    let room = quick();
+    room.write("templates/page/sent.html.hbs", "{{#> layout}}<p>Thanks, {{paper}} says.</p>{{/layout}}");
+    room.run(&["check"]).fine();
+    let serving = Serving::start(&room, &[]);
+    let page = serving.ask("GET", "/subscribe", "");
+    let stamp = page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let answer = serving.ask("POST", "/subscribe", &format!("address=a%40b.example&digest=news&stamp={stamp}"));
+    assert!(answer.contains("Thanks, The Small Paper says."));
+    serving.stop();
 }

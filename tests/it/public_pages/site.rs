@@ -63,6 +63,7 @@ impl Site {
             language: "en".to_owned(),
             keys: Keys::fresh(KEY),
             return_path: settings.public.return_path,
+            signer: None,
             terms,
             brakes,
             trusted: vec!["127.0.0.1/32".parse().unwrap()],
