@@ -118,9 +118,14 @@ pub fn main() -> ExitCode {
 
 /// The log goes to standard error, warnings and worse, unless `PRESSRUN_LOG` says otherwise.
 fn start_log() {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("PRESSRUN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+    use tracing_subscriber::layer::{Layer, SubscriberExt};
+    use tracing_subscriber::util::SubscriberInitExt;
+    let wanted = EnvFilter::try_from_env("PRESSRUN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    // Libraries log what they are given, down to addresses and tokens: of theirs, nothing finer than `info` is written.
+    let ours = filter_fn(|about| about.target().starts_with("pressrun") || *about.level() <= tracing::Level::INFO);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(wanted.and(ours))).init();
 }
 
 /// What a command answers.

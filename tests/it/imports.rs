@@ -35,12 +35,12 @@ fn written(room: &Room) -> Vec<String> {
 
 #[test]
 fn a_list_that_broke_off_in_the_middle_is_imported_again_to_the_same() {
-    const ROWS: usize = 104_000;
+    const ROWS: usize = 53_000;
     let list = long_list(ROWS);
     let whole = Room::small(0);
     whole.write("list.csv", &list);
     let told = whole.run(&["subscribers", "import", "list.csv"]).fine().out;
-    assert!(told.contains("importing  50,000 rows") && told.contains("importing  100,000 rows"), "{told}");
+    assert!(told.contains("importing  50,000 rows"), "{told}");
     assert!(!told.contains('\u{1b}'), "no bar where there is no terminal");
 
     let room = Room::small(0);
