@@ -18,12 +18,16 @@ pub mod history;
 pub mod ledger;
 // What editors are told.
 pub mod notice;
+// How fast mails may go.
+pub mod pace;
 // How long to wait before the next try.
 pub mod retry;
 // What came back by mail.
 pub mod returns;
 // Signatures that are made ahead.
 pub mod signatures;
+// A new sender begins slowly.
+pub mod warm_up;
 // It went wrong: now what?
 pub mod verdict;
 

@@ -17,7 +17,8 @@ pub use sign_ahead::sign_ahead;
 pub use stop::Stop;
 
 use crate::delivery::ledger::UncertainPolicy;
-use crate::delivery::retry;
+use crate::delivery::warm_up::WarmUp;
+use crate::delivery::{pace, retry};
 use std::time::Duration;
 
 /// How the press works, as the configuration says.
@@ -27,6 +28,10 @@ pub struct Options {
     pub connections: u16,
     /// What to do with deliveries that may have gone out and may have not.
     pub uncertain: UncertainPolicy,
+    /// How fast mails may go.
+    pub limits: pace::Limits,
+    /// How a new sender grows.
+    pub warm_up: Option<WarmUp>,
     /// When to try again.
     pub retry: retry::Policy,
     /// How long a claim holds without a sign of life; longer than the longest wait for a relay's answer.

@@ -42,6 +42,12 @@ impl Stamp {
         Stamp { size: metadata.len(), modified: metadata.modified().map_or(0, nanoseconds), changed: 0, inode: 0 }
     }
 
+    /// Whether an open file's bytes are the same as they were, as far as size and time tell. Its name may have been taken
+    /// away or given to another meanwhile, which changes the rest of the stamp.
+    pub fn same_bytes(&self, later: &Stamp) -> bool {
+        (self.size, self.modified) == (later.size, later.modified)
+    }
+
     /// Whether any change after `moment` must have given the file another stamp. A file that was written in the same tick
     /// of the clock may be written once more without a trace; it has to be read again.
     pub fn settled(&self, moment: SystemTime) -> bool {
@@ -58,7 +64,25 @@ fn nanoseconds(moment: SystemTime) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_that_was_replaced_while_it_was_open_has_the_same_bytes_and_one_that_was_written_has_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("rss.xml"), folder.path().join("new"));
+        std::fs::write(&path, "old").unwrap();
+        std::fs::write(&other, "new").unwrap();
+        let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        let before = Stamp::of(&file.metadata().unwrap());
+        std::thread::sleep(Duration::from_millis(20));
+        std::fs::rename(&other, &path).unwrap();
+        let after = Stamp::of(&file.metadata().unwrap());
+        assert!(before.same_bytes(&after) && before != after);
+        std::io::Write::write_all(&mut &file, b"odd").unwrap();
+        assert!(!before.same_bytes(&Stamp::of(&file.metadata().unwrap())));
+    }
 
     #[test]
     fn a_file_written_in_the_same_tick_is_not_settled() {

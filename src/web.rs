@@ -94,8 +94,8 @@ impl Default for Limits {
     }
 }
 
-/// Open files that are no connections: what is being read, the log, the runtime's own.
-const OTHER_FILES: usize = 256;
+/// Open files that are no connections: large bodies, what is being read, the log, the runtime's own.
+const OTHER_FILES: usize = large::MOST + 256;
 
 /// A socket to serve on. Raises the process's limit of open files as far as the system lets it, because every
 /// connection is one.

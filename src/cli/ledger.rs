@@ -33,6 +33,9 @@ enum Action {
         /// Only deliveries that are, or once were, uncertain
         #[arg(long, conflicts_with = "address")]
         uncertain: bool,
+        /// Only deliveries that the mail server refused
+        #[arg(long, conflicts_with_all = ["address", "uncertain"])]
+        refused: bool,
     },
     /// Decide what uncertain deliveries were
     Resolve {
@@ -67,6 +70,15 @@ enum Action {
     },
 }
 
+/// Which deliveries are listed.
+#[derive(Debug, Clone, Copy)]
+enum List {
+    /// Those that are, or once were, uncertain.
+    Uncertain,
+    /// Those that were refused.
+    Refused,
+}
+
 /// Deliveries are listed in pages of this size.
 const PAGE: u32 = 1_000;
 
@@ -88,8 +100,13 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let store = context.store()?;
     match arguments.action {
         Action::Restore { .. } => Ok(()),
-        Action::Show { edition, address, uncertain } => {
-            show(common, &context, &store, edition, address.as_deref(), uncertain)
+        Action::Show { edition, address, uncertain, refused } => {
+            let list = match (uncertain, refused) {
+                (true, _) => Some(List::Uncertain),
+                (_, true) => Some(List::Refused),
+                _ => None,
+            };
+            show(common, &context, &store, edition, address.as_deref(), list)
         }
         Action::Resolve { edition, decision } => resolve(common, &context, &store, edition, decision),
         Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
@@ -133,7 +150,7 @@ fn restore(common: &Common, context: &Context, copy: &Path) -> Done {
     Ok(())
 }
 
-fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, uncertain: bool) -> Done {
+fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, list: Option<List>) -> Done {
     let edition = context.edition(store, id)?;
     if let Some(address) = address {
         let to: Address = address.parse().map_err(|e| Failure::new(Kind::Usage, "this is no address").because(e))?;
@@ -159,12 +176,14 @@ fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Opt
             ));
         }
     }
-    if !uncertain {
-        return Ok(());
-    }
+    let Some(list) = list else { return Ok(()) };
     let mut after = None;
     loop {
-        let page = context.block_on(store.doubtful(edition.id, after, PAGE)).map_err(failures::ledger)?;
+        let page = match list {
+            List::Uncertain => context.block_on(store.doubtful(edition.id, after, PAGE)),
+            List::Refused => context.block_on(store.records(edition.id, Some(DeliveryState::Rejected), after, PAGE)),
+        };
+        let page = page.map_err(failures::ledger)?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);
         for record in &page {

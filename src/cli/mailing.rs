@@ -205,7 +205,7 @@ pub(crate) fn deliver(
     edition: &Edition,
     digest: &Digest,
     quiet: Option<Quiet>,
-) -> Result<(), Failure> {
+) -> Result<Halt, Failure> {
     let writer = Arc::new(Writer::new(context, digest, edition.number, &edition.sealed)?);
     let transport = Arc::new(transport(context)?);
     let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(keys::random()?));
@@ -245,8 +245,8 @@ pub(crate) fn deliver(
     })?;
     bar.finish();
     match report.end {
-        press::deliver::End::Stopped if quiet.is_some_and(|quiet| quiet.at(chrono::Utc::now())) => Ok(()),
-        end => ended(common, end),
+        press::deliver::End::Stopped if quiet.is_some_and(|quiet| quiet.at(chrono::Utc::now())) => Ok(Halt::None),
+        end => ended(end),
     }
 }
 
@@ -261,17 +261,26 @@ async fn hush(quiet: Quiet, stop: press::Stop) {
     stop.set();
 }
 
-/// Why the press ended, told.
-fn ended(common: &Common, end: press::deliver::End<StoreError>) -> Result<(), Failure> {
+/// What holds up an edition that could go on, and is no failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Halt {
+    /// Nothing, or only what its deliveries wait for.
+    None,
+    /// It is paused, and why.
+    Paused(String),
+    /// A new sender's ceiling.
+    Spent,
+}
+
+/// Why the press ended.
+fn ended(end: press::deliver::End<StoreError>) -> Result<Halt, Failure> {
     use press::deliver::End;
     match end {
-        End::Sent | End::Open(_) => Ok(()),
+        End::Sent | End::Open(_) => Ok(Halt::None),
+        End::Paused(why) => Ok(Halt::Paused(why)),
+        End::Spent => Ok(Halt::Spent),
         End::Stopped => Err(Failure::new(Kind::Unavailable, "stopped by a signal")
             .hint("the next pressrun run carries on where this one stopped")),
-        End::Paused(why) => {
-            output::line(common, "paused", why);
-            Ok(())
-        }
         End::Refused(reply) => Err(Failure::new(Kind::Unavailable, "the mail server takes no mail of ours")
             .because(format!("{} {}", reply.code, reply.text))
             .hint("nothing is lost: mend it and run again")),

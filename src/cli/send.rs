@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::context::{Context, Store};
-use super::mailing::{self, NOBODY, Writer};
+use super::mailing::{self, Halt, NOBODY, Writer};
 use super::material::{Articles, Material};
 use super::{Common, Done, editors, failures, output, subscribers};
 use crate::delivery::{Fate, Ledger, Step};
@@ -121,6 +121,7 @@ fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition,
         tell_quiet(common, digest, edition, until);
         return Ok(0);
     }
+    let paused = context.block_on(store.paused(edition.id)).map_err(failures::ledger)?;
     editors::sending(context, store, digest, edition)?;
     let ended = mailing::deliver(common, context, store, edition, digest, quiet);
     editors::stands(context, store, digest, edition)?;
@@ -143,7 +144,20 @@ fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition,
         );
         output::line(common, "", told);
     }
-    let left = ended.map(|()| counts.waiting + counts.under_way)?;
+    let left = counts.waiting + counts.under_way;
+    match ended? {
+        Halt::Paused(why) => return tell_paused(common, digest, edition, &why, paused.is_none()),
+        Halt::Spent => {
+            output::event(
+                common,
+                &serde_json::json!({ "event": "warm_up", "edition": edition.id, "digest": edition.digest, "waiting": left }),
+            );
+            let told = format!("a new sender sends no more in these 24 hours; {} wait", output::grouped(left));
+            output::line(common, "warm-up", told);
+            return Ok(0);
+        }
+        Halt::None => {}
+    }
     match quiet.and_then(|quiet| quiet.ends(Utc::now())) {
         Some(until) if left > 0 => {
             tell_quiet(common, digest, edition, until);
@@ -151,6 +165,25 @@ fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition,
         }
         _ => Ok(left),
     }
+}
+
+/// An edition is paused: a failure where that has just happened, because too many were refused.
+fn tell_paused(common: &Common, digest: &Digest, edition: &Edition, why: &str, new: bool) -> Result<u64, Failure> {
+    let id = edition.id.0;
+    output::event(
+        common,
+        &serde_json::json!({ "event": "paused", "edition": id, "digest": edition.digest, "number": edition.number, "why": why }),
+    );
+    if new {
+        let what = format!("{} no. {} is paused", digest.title, edition.number);
+        let hint = format!(
+            "pressrun ledger show {id} --refused shows what the servers said; pressrun ledger resume {id} goes on"
+        );
+        return Err(Failure::new(Kind::Material, what).because(why).hint(hint));
+    }
+    let told = format!("{} no. {}: {why}. To go on: pressrun ledger resume {id}", digest.title, edition.number);
+    output::line(common, "paused", told);
+    Ok(0)
 }
 
 /// An edition waits for its digest's quiet hours to end.

@@ -197,6 +197,39 @@ pub struct Press {
     pub lease: Option<String>,
     pub linger: Option<String>,
     pub retry: Option<Retry>,
+    pub per_minute: Option<u32>,
+    pub per_destination: Option<Rates>,
+    pub destinations: Vec<Destination>,
+    pub warm_up: Option<WarmUp>,
+}
+
+/// What each destination may get.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `pace::Limit`, as written")]
+pub struct Rates {
+    pub per_minute: Option<u32>,
+    pub connections: Option<u16>,
+}
+
+/// What some domains may get together.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `pace::Destination`, as written")]
+pub struct Destination {
+    pub domains: Vec<String>,
+    pub per_minute: Option<u32>,
+    pub connections: Option<u16>,
+}
+
+/// How a new sender grows.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `WarmUp`, as written")]
+pub struct WarmUp {
+    pub start: Option<u32>,
+    pub factor: Option<f64>,
+    pub until: Option<u32>,
 }
 
 /// What to do with deliveries that may have gone out and may have not.

@@ -4,6 +4,8 @@
 mod digests;
 // `dkim:` as meant.
 mod dkim;
+// The limits of `press:` as meant.
+mod pace;
 // `transport:` and `smtp:` as meant.
 mod relays;
 // `publish:` as meant.
@@ -75,7 +77,7 @@ pub(super) fn settings(
         ledger: LedgerAddress::Sqlite(ledger),
         transport,
         dkim,
-        press: check.press(written.press.unwrap_or_default()),
+        press: check.press(&written.press.unwrap_or_default()),
         public,
         publish: check.publish(written.publish.unwrap_or_default(), root),
         serve: check.serve(&written.serve.unwrap_or_default()),
@@ -195,20 +197,23 @@ impl Check<'_, '_> {
         Some(SubscriberFile { path: root.join(written.file?), consent })
     }
 
-    fn press(&mut self, written: file::Press) -> press::Options {
-        let retry = written.retry.unwrap_or_default();
-        let factor = retry.factor.unwrap_or(2.0);
+    fn press(&mut self, written: &file::Press) -> press::Options {
+        let retry = written.retry.as_ref();
+        let factor = retry.and_then(|retry| retry.factor).unwrap_or(2.0);
         if !(1.0..=100.0).contains(&factor) {
             self.wrong("press.retry.factor", "from 1 to 100", "each wait is this many times as long as the one before");
         }
         let connections = written.connections.unwrap_or(4);
         self.between("press.connections", usize::from(connections), 1, usize::from(MAX_CONNECTIONS));
-        let first = self.positive("press.retry.first", retry.first.as_deref(), minutes(5));
-        let longest = self.positive("press.retry.longest", retry.longest.as_deref(), minutes(4 * 60));
+        let first = self.positive("press.retry.first", retry.and_then(|retry| retry.first.as_deref()), minutes(5));
+        let longest =
+            self.positive("press.retry.longest", retry.and_then(|retry| retry.longest.as_deref()), minutes(4 * 60));
         if longest < first {
             self.wrong("press.retry", "`longest` is shorter than `first`", "no wait is longer than `longest`");
         }
         press::Options {
+            limits: self.limits(written),
+            warm_up: self.warm_up(written.warm_up.as_ref()),
             connections,
             uncertain: match written.uncertain {
                 Some(Uncertain::Hold) => UncertainPolicy::Hold,
@@ -222,7 +227,7 @@ impl Check<'_, '_> {
                 longest,
                 give_up_after: self.positive(
                     "press.retry.give_up_after",
-                    retry.give_up_after.as_deref(),
+                    retry.and_then(|retry| retry.give_up_after.as_deref()),
                     minutes(3 * 24 * 60),
                 ),
             },

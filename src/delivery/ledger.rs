@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::history::PastDelivery;
+use super::pace::Rest;
 use super::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settlement};
 use crate::digest::EditionId;
 use crate::subscriber::Address;
@@ -164,4 +165,22 @@ pub trait Ledger: Send + Sync + 'static {
         resolution: Resolution,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<u64, Self::Error>> + Send;
+
+    /// Destinations that have said "too fast" lately (their rest is not over since [`super::pace::FORGOTTEN`]), whichever
+    /// press heard it.
+    fn rests(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<Rest>, Self::Error>> + Send;
+
+    /// Writes down that a destination wants to be left alone; the longer rest of several holds.
+    fn rest(&self, rest: &Rest) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// How many presses share this ledger now, this one among them: each keeps to its part of the limits. At least 1.
+    fn presses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<u32, Self::Error>> + Send;
+
+    /// How many deliveries of all editions were accepted in the last 24 hours, in the 24 hours before, and so on: so many
+    /// numbers.
+    fn accepted_by_day(
+        &self,
+        days: usize,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Vec<u64>, Self::Error>> + Send;
 }

@@ -8,7 +8,8 @@
 //! - What is said before `RCPT` is not about the reader: it costs her no try, and a refusal there stops everything, or a
 //!   wrong sender address would end every delivery of an edition.
 //! - A line that breaks before the dot is forgiven twice: Yahoo closes after some mails without a word.
-//! - "Too fast" is about a domain, and leaves that domain alone for a while.
+//! - "Too fast" is about a domain, and leaves that domain alone for a while; or about us, and then everything goes slower.
+//! - An account that may send no more today is nobody's refusal: everything stops.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub const FORGIVEN: u32 = 2;
 /// How long a domain that says "too fast" is left alone (Gmail asks for at least ten minutes).
 pub const LEAVE_ALONE: Duration = Duration::from_mins(10);
 
+/// A mail that came too fast for the relay, and not for its reader, waits no longer.
+pub const A_MOMENT: Duration = Duration::from_mins(1);
+
 /// What else follows from an attempt, beside the delivery's own outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
@@ -30,6 +34,8 @@ pub enum Advice {
     NewLine,
     /// The recipient's domain wants to be left alone for so long.
     PauseDomain(Duration),
+    /// The relay takes no more from us at this speed, whoever it is for.
+    SlowDown,
     /// We were refused (our address, our network, our content), not the reader: count it, and pause where it becomes many.
     Accused,
     /// No mail can pass until a person has changed something: stop.
@@ -62,7 +68,12 @@ pub fn verdict(
             (Step::Dot, 200..300) => (Outcome::Accepted, Advice::GoOn),
             (Step::Greeting | Step::Mail, 500..600) if !about_the_session(reply) => (Outcome::Untried, Advice::Stop),
             (_, 530 | 534 | 535 | 538) => (Outcome::Untried, Advice::Stop),
-            (_, 400..500) if too_fast(reply) => (backoff(), Advice::PauseDomain(LEAVE_ALONE)),
+            (_, 400..600) if may_send_no_more(reply) => (Outcome::Untried, Advice::Stop),
+            (Step::Greeting | Step::Mail, 400..500) if too_fast_for_all(reply) => (Outcome::Untried, Advice::SlowDown),
+            (_, 400..500) if too_fast_for_all(reply) => (later(A_MOMENT), Advice::SlowDown),
+            (_, 400..500) if too_fast(reply) => {
+                (later(policy.backoff(tries + 1, jitter).max(LEAVE_ALONE)), Advice::PauseDomain(LEAVE_ALONE))
+            }
             (Step::Greeting | Step::Mail, 421) => (Outcome::Untried, Advice::NewLine),
             (_, 421) => (at_once(), Advice::NewLine),
             (_, 400..500) => (backoff(), Advice::GoOn),
@@ -76,59 +87,107 @@ pub fn verdict(
     }
 }
 
+/// The relay, or our account on it, counts what we send to anybody: Postfix's anvil, Amazon SES, Exchange's submission.
+fn too_fast_for_all(reply: &Reply) -> bool {
+    says(
+        reply,
+        &[
+            "maximum sending rate exceeded",
+            "sending rate exceeded",
+            "too many connections from",
+            "too much mail from",
+            "concurrent connections limit",
+            "too many concurrent smtp connections",
+            "too many simultaneous connections",
+            "too many sessions",
+        ],
+    )
+}
+
+/// Our account has sent what it may, for today or until somebody looks after it.
+fn may_send_no_more(reply: &Reply) -> bool {
+    says(
+        reply,
+        &[
+            "daily user sending",
+            "daily smtp relay",
+            "daily message quota exceeded",
+            "submissionquotaexceeded",
+            "sending paused for this account",
+            "tenant has exceeded threshold",
+            "sender's submission quota",
+            "you have reached your mail limit",
+        ],
+    )
+}
+
 /// Rate and reputation limits that pass by themselves: Gmail 4.7.28 and 4.2.1 with "rate", Microsoft 4.7.5xx and 4.7.650,
 /// Yahoo `[TSS..]`, and the words that others use.
 fn too_fast(reply: &Reply) -> bool {
-    let text = reply.text.to_lowercase();
     let status = reply.status.as_deref().unwrap_or("");
     status == "4.7.28"
         || status == "4.7.650"
         || status.strip_prefix("4.7.5").is_some_and(|rest| rest.len() == 2)
-        || [
-            "[tss",
-            "[ts0",
-            "rate limit",
-            "ratelimit",
-            "too fast",
-            "too many messages",
-            "unusual rate",
-            "unusually high rate",
-            "throttl",
-            "a rate that",
-            "deferred due to user complaints",
-            "too many connections",
-            "server busy",
-            "exceeded the maximum number of connections",
-            "sending rate",
-        ]
-        .iter()
-        .any(|words| text.contains(words))
+        || says(
+            reply,
+            &[
+                "[tss",
+                "[ts0",
+                "rate limit",
+                "ratelimit",
+                "rate-limit",
+                "too fast",
+                "too many messages",
+                "too many emails",
+                "unusual rate",
+                "unusually high rate",
+                "throttl",
+                "a rate that",
+                "deferred due to user complaints",
+                "too many connections",
+                "server busy",
+                "exceeded the maximum number of connections",
+                "maximum number of messages per session",
+                "exceeded the rate",
+                "volume of mail",
+            ],
+        )
+}
+
+/// One of these stands in the text, in capitals or not.
+fn says(reply: &Reply, words: &[&str]) -> bool {
+    let text = reply.text.to_lowercase();
+    words.iter().any(|words| text.contains(words))
 }
 
 /// Refusals that say nothing of the mailbox: policy (X.7.x, RFC 3463 section 3.8), our address (X.1.7, X.1.8), our message.
 fn about_us(reply: &Reply) -> bool {
-    let text = reply.text.to_lowercase();
     let status = reply.status.as_deref().unwrap_or("");
     status.starts_with("5.7.")
         || ["5.1.7", "5.1.8", "5.3.4", "5.6.0", "5.6.1"].contains(&status)
-        || [
-            "spam",
-            "blocked",
-            "blacklist",
-            "block list",
-            "blocklist",
-            "sender address rejected",
-            "sender verify",
-            "not permitted to relay",
-            "relay access denied",
-            "relaying denied",
-            "relay not permitted",
-            "spf",
-            "dkim",
-            "dmarc",
-        ]
-        .iter()
-        .any(|words| text.contains(words))
+        || says(
+            reply,
+            &[
+                "spam",
+                "blocked",
+                "blacklist",
+                "block list",
+                "blocklist",
+                "listed at",
+                "poor reputation",
+                "policy restrictions",
+                "policy reasons",
+                "sender address rejected",
+                "sender verify",
+                "not permitted to relay",
+                "relay access denied",
+                "relaying denied",
+                "relay not permitted",
+                "spf",
+                "dkim",
+                "dmarc",
+            ],
+        )
 }
 
 /// The conversation went wrong (RFC 5321 section 4.3.2: 503 bad sequence), or the host does not serve us (521, 556).

@@ -5,7 +5,7 @@
 /// The order is the order of publishing: a file links only to files of its own sort or of an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sort {
-    /// An archive page (RFC 5005): written once, never changed.
+    /// An archive page (RFC 5005): full, so no new article changes it; a correction or a withdrawal does.
     Archive,
     /// A picture, a style sheet: whatever feeds and pages show.
     Asset,
@@ -27,11 +27,14 @@ pub struct Media {
 }
 
 impl Media {
-    /// The value of `Cache-Control`: for archives a year, and readers need not ask again (RFC 8246); for what changes, a
-    /// minute, and a cache may go on with the old one while we are away (RFC 5861).
+    /// The value of `Cache-Control`: for what is polled a minute, for archive pages and pictures a day. Afterwards one asks
+    /// again with the entity tag, and a cache may go on with the old one while we are away (RFC 5861).
+    ///
+    /// Nothing is `immutable` (RFC 8246): an archive page keeps its address when an article in it is corrected or
+    /// withdrawn, and then nobody may hold on to the old one for a year (docs/decisions/0017).
     pub fn cache_control(&self) -> &'static str {
         match self.sort {
-            Sort::Archive => "public, max-age=31536000, immutable",
+            Sort::Archive => "public, max-age=86400, stale-if-error=86400",
             Sort::Asset => "public, max-age=86400",
             Sort::Feed => "public, max-age=60, stale-if-error=86400",
             Sort::Page => "public, max-age=300, stale-if-error=86400",
@@ -108,10 +111,14 @@ mod tests {
     }
 
     #[test]
-    fn only_archives_are_kept_for_good() {
-        assert!(of("archive/rss-0001.xml").cache_control().contains("immutable"));
-        for path in ["rss.xml", "index.html", "logo.png"] {
-            assert!(!of(path).cache_control().contains("immutable"), "{path}");
+    fn what_is_polled_is_kept_for_a_minute_archives_for_a_day_and_nothing_for_good() {
+        for (path, age) in
+            [("rss.xml", 60), ("index.html", 300), ("archive/rss-0001.xml", 86_400), ("logo.png", 86_400)]
+        {
+            let cache = of(path).cache_control();
+            assert!(cache.starts_with(&format!("public, max-age={age}")), "{path}: {cache}");
+            // All of it may change under its address.
+            assert!(!cache.contains("immutable"), "{path}");
         }
     }
 }

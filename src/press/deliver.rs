@@ -14,6 +14,7 @@
 mod course;
 mod line;
 mod queue;
+mod seat;
 
 pub use course::{ACCUSED_PAUSE, FRUITLESS, REFUSED_OF, REFUSED_PAUSE};
 pub use line::{IN_FLIGHT, OPEN_TRIES};
@@ -25,6 +26,8 @@ use tokio::task::JoinSet;
 
 use super::{Options, Stop};
 use crate::delivery::ledger::{PressId, UncertainPolicy};
+use crate::delivery::pace::Pace;
+use crate::delivery::warm_up;
 use crate::delivery::{Claimed, Ledger, Reply};
 use crate::digest::EditionId;
 use crate::mail::Mail;
@@ -37,6 +40,8 @@ use queue::{BATCH, Queue};
 const PROGRESS: Duration = Duration::from_millis(200);
 /// How often it is looked whether something has become due, while others are under way.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked what other presses have heard, and how many there are.
+const LISTEN: Duration = Duration::from_secs(10);
 
 /// What is to be sent, through what, and how.
 #[derive(Debug)]
@@ -113,6 +118,8 @@ pub enum End<E> {
     Stopped,
     /// The edition is paused, and why: by an operator, or just now because too many were refused.
     Paused(String),
+    /// A new sender's ceiling of these 24 hours is reached; the others wait.
+    Spent,
     /// The relay takes no mail of ours.
     Refused(Reply),
     /// No line can be opened.
@@ -131,7 +138,8 @@ pub async fn deliver<L: Ledger>(
     now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
     progress: impl Fn(&Progress),
 ) -> Report<L::Error> {
-    let course = Arc::new(Course::new());
+    let Options { limits, connections, .. } = &job.options;
+    let course = Arc::new(Course::new(Pace::new(limits.clone(), *connections, 1, now())));
     let end = match run(&job, &course, Arc::new(compose), Arc::new(now), progress).await {
         Ok(end) => end,
         Err(error) => End::Ledger(error),
@@ -156,10 +164,15 @@ where
         return Ok(End::Paused(why));
     }
     let waiting = ledger.counts(*edition).await?.waiting;
+    listen(job, course, now()).await?;
+    if let Some(warm_up) = options.warm_up {
+        course.ceiling(warm_up.left(&ledger.accepted_by_day(warm_up::DAYS + 1, now()).await?));
+    }
     let queue = Arc::new(Queue::new());
     let mut lines = JoinSet::new();
-    for _ in 0..job.options.connections.max(1) {
+    for number in 0..usize::from(job.options.connections.max(1)) {
         let worker = Worker {
+            number,
             ledger: ledger.clone(),
             transport: job.transport.clone(),
             options: options.clone(),
@@ -228,12 +241,21 @@ async fn feed<L: Ledger>(
 ) -> Result<(), L::Error> {
     let Job { ledger, edition, options, press, .. } = job;
     let mut patience = None;
+    let mut listened = Instant::now();
+    let batch = batch(options);
     loop {
         tokio::select! {
             () = queue.low() => {}
             () = course.halt.wait() => return Ok(()),
         }
-        let claimed = ledger.claim(press, *edition, BATCH, options.lease, now()).await?;
+        if course.is_ending() {
+            return Ok(());
+        }
+        if listened.elapsed() >= LISTEN {
+            listen(job, course, now()).await?;
+            listened = Instant::now();
+        }
+        let claimed = ledger.claim(press, *edition, batch, options.lease, now()).await?;
         if !claimed.is_empty() {
             course.claimed(claimed.len());
             queue.fill(claimed);
@@ -246,6 +268,8 @@ async fn feed<L: Ledger>(
             }
             let Some(due) = ledger.next_due(*edition).await? else { return Ok(()) };
             let patience = *patience.get_or_insert_with(|| now() + options.linger);
+            // What waits for its own slot is waited for, however long it takes.
+            let patience = course.pace().until().map_or(patience, |slot| patience.max(slot));
             if due > now() && due > patience || ledger.paused(*edition).await?.is_some() {
                 return Ok(());
             }
@@ -257,4 +281,23 @@ async fn feed<L: Ledger>(
             () = course.halt.wait() => return Ok(()),
         }
     }
+}
+
+/// Hears what destinations have said to other presses, or to one before this, and how many share the limits.
+async fn listen<L: Ledger>(job: &Job<L>, course: &Course<L::Error>, now: DateTime<Utc>) -> Result<(), L::Error> {
+    let presses = job.ledger.presses(now).await?;
+    let rests = job.ledger.rests(now).await?;
+    let mut pace = course.pace();
+    pace.share(presses, now);
+    for rest in &rests {
+        pace.remember(rest, now);
+    }
+    Ok(())
+}
+
+/// Deliveries claimed at once: where few go in a minute, no more than go well before the lease is over.
+fn batch(options: &Options) -> u32 {
+    let Some(per_minute) = options.limits.per_minute else { return BATCH };
+    let seconds = u32::try_from(options.lease.as_secs() / 4).unwrap_or(u32::MAX);
+    (per_minute.get().saturating_mul(seconds) / 60).clamp(u32::from(options.connections.max(1)), BATCH)
 }

@@ -6,6 +6,7 @@
 mod editions;
 mod ledger;
 mod notices;
+mod pace;
 mod person;
 mod reader;
 mod records;

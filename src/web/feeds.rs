@@ -2,7 +2,7 @@
 
 use hyper::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, VARY,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LOCATION, VARY,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use std::path::PathBuf;
@@ -128,9 +128,10 @@ impl Feeds {
             && Accepted::of(asked.headers).best(|e| e == Encoding::Identity).is_some()
             && let Some(news) = self.shelf.news(path, version, tags(asked.headers))
         {
-            // RFC 3229: the tag is that of the whole, which the client now has; a cache that does not know `IM` must not
-            // keep this.
+            // RFC 3229: the tag is that of the whole, which the client now has, in the encoding in which it would have come:
+            // with it the client asks the next time. A cache that does not know `IM` must not keep this.
             let mut headers = version.whole(Encoding::Identity).clone();
+            headers.insert(ETAG, version.etag(encoding).clone());
             headers.insert(IM, HeaderValue::from_static("feed"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, im, max-age=60"));
             return Said::Answer(with_headers(StatusCode::IM_USED, headers, Body::Shared(news)));

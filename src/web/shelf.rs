@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use std::collections::HashMap;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -15,8 +15,9 @@ use url::Url;
 
 use super::delta::History;
 use super::negotiate::Encoding;
-use super::version::{Version, text};
+use super::version::{Version, text, weight};
 use crate::feed::media::{self, Sort};
+use crate::stamp::Stamp;
 
 /// A file is asked for its state at most this often.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -61,28 +62,6 @@ pub(crate) enum Absent {
     Folder,
     /// It is there and cannot be read.
     Unreadable(io::Error),
-}
-
-/// Tells whether a file has been replaced since.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    length: u64,
-    modified: Option<SystemTime>,
-    #[cfg(unix)]
-    identity: (u64, u64, i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Stamp {
-        #[cfg(unix)]
-        use std::os::unix::fs::MetadataExt as _;
-        Stamp {
-            length: metadata.len(),
-            modified: metadata.modified().ok(),
-            #[cfg(unix)]
-            identity: (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
 }
 
 impl Shelf {
@@ -161,7 +140,7 @@ impl Shelf {
         let made = tokio::task::spawn_blocking(move || {
             let _worker = worker;
             let body = version.make(encoding)?;
-            shelf.keep_to_budget(body.len());
+            shelf.keep_to_budget(weight(encoding, body.len()));
             Ok(body)
         });
         made.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
@@ -202,15 +181,15 @@ impl Shelf {
 
     /// Reads a file that is new or has changed, and takes it up. Blocks.
     fn read(&self, path: &str) -> io::Result<Arc<Version>> {
-        let (bytes, stamp) = read_whole(&self.folder, path)?;
+        let (bytes, file, stamp, modified) = read_whole(&self.folder, path)?;
         let before = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(path).map(|e| e.version.clone());
-        let mut modified = whole_seconds(stamp.modified.unwrap_or(UNIX_EPOCH));
+        let mut modified = whole_seconds(modified);
         if let Some(before) = &before {
             // A date that stood still or went back (two builds in a second, an older build put back) would tell readers
             // that nothing changed.
             modified = modified.max(before.modified + Duration::from_secs(1));
         }
-        let new = Version::new(path, bytes, modified, self.link(path).as_ref());
+        let new = Version::new(path, bytes, modified, self.link(path).as_ref()).read_from(file, stamp);
         let version = match before {
             Some(before) if before.tag == new.tag => before,
             before => {
@@ -279,14 +258,15 @@ fn content_tag(etag: &[u8]) -> Option<&str> {
     inner.split('.').next()
 }
 
-/// Reads the file, if what the path leads to is a file within the folder. Links within the folder are followed.
-fn read_whole(folder: &Path, path: &str) -> io::Result<(Bytes, Stamp)> {
+/// Reads the file, if what the path leads to is a file within the folder. Links within the folder are followed. Tells where
+/// the file is in truth, its stamp, and its date.
+fn read_whole(folder: &Path, path: &str) -> io::Result<(Bytes, PathBuf, Stamp, SystemTime)> {
     let folder = fs::canonicalize(folder)?;
-    let file = fs::canonicalize(folder.join(path))?;
-    if !file.starts_with(&folder) {
+    let place = fs::canonicalize(folder.join(path))?;
+    if !place.starts_with(&folder) {
         return Err(io::Error::new(io::ErrorKind::NotFound, "outside the folder"));
     }
-    let mut file = File::open(file)?;
+    let mut file = File::open(&place)?;
     let metadata = file.metadata()?;
     if metadata.len() > LARGEST_FILE {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {LARGEST_FILE} bytes")));
@@ -294,11 +274,11 @@ fn read_whole(folder: &Path, path: &str) -> io::Result<(Bytes, Stamp)> {
     let stamp = Stamp::of(&metadata);
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     file.by_ref().take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-    if Stamp::of(&file.metadata()?) != stamp || bytes.len() as u64 != stamp.length {
+    if !stamp.same_bytes(&Stamp::of(&file.metadata()?)) || bytes.len() as u64 != stamp.size {
         // Written into instead of replaced: half of it would be worse than the old one.
         return Err(io::Error::new(io::ErrorKind::WouldBlock, "it is being written"));
     }
-    Ok((Bytes::from(bytes.into_boxed_slice()), stamp))
+    Ok((Bytes::from(bytes.into_boxed_slice()), place, stamp, metadata.modified().unwrap_or(UNIX_EPOCH)))
 }
 
 fn whole_seconds(time: SystemTime) -> SystemTime {

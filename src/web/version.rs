@@ -10,6 +10,8 @@ use hyper::header::{
     HeaderValue, LAST_MODIFIED, LINK, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -18,6 +20,7 @@ use super::delta::Parts;
 use super::large::{self, Large};
 use super::negotiate::Encoding;
 use crate::feed::media::{self, Sort};
+use crate::stamp::Stamp;
 
 /// A text shorter than this is not compressed: headers and one packet are all there is to it.
 pub(crate) const SMALLEST_COMPRESSED: usize = 512;
@@ -31,6 +34,10 @@ const BROTLI_QUALITY: i32 = 9;
 const BROTLI_WINDOW: i32 = 22;
 const ZSTD_LEVEL: i32 = 12;
 
+/// A large body becomes an open file when it is wanted for this time: whoever walks through the archives once must not take
+/// the places of the feeds that everybody polls.
+const WANTED: u8 = 8;
+
 /// One version of one file.
 #[derive(Debug)]
 pub(crate) struct Version {
@@ -42,6 +49,8 @@ pub(crate) struct Version {
     pub(crate) modified_text: HeaderValue,
     /// The items, if it is a feed's current document.
     pub(crate) parts: Option<Parts>,
+    /// Where it was read, and what the file was like.
+    source: Option<(PathBuf, Stamp)>,
     compressible: bool,
     facets: [Facet; 4],
 }
@@ -54,6 +63,8 @@ struct Facet {
     whole: HeaderMap,
     not_modified: HeaderMap,
     body: OnceLock<Bytes>,
+    /// How often the body has been wanted, up to [`WANTED`].
+    wanted: AtomicU8,
     large: OnceLock<Option<Arc<Large>>>,
 }
 
@@ -86,18 +97,24 @@ impl Version {
             if let Some(link) = link {
                 whole.insert(LINK, link.clone());
             }
-            Facet { etag, whole, not_modified, body: OnceLock::new(), large: OnceLock::new() }
+            Facet { etag, whole, not_modified, body: OnceLock::new(), wanted: 0.into(), large: OnceLock::new() }
         });
         let version = Version {
             tag: tag.into(),
             modified,
             modified_text,
             parts: feed.then(|| Parts::of(&bytes)).flatten(),
+            source: None,
             compressible: media.text && bytes.len() >= SMALLEST_COMPRESSED,
             facets,
         };
         let _ = version.facets[Encoding::Identity as usize].body.set(bytes);
         version
+    }
+
+    /// The same, read from this file.
+    pub(crate) fn read_from(self, file: PathBuf, stamp: Stamp) -> Version {
+        Version { source: Some((file, stamp)), ..self }
     }
 
     /// The file's own bytes.
@@ -134,8 +151,22 @@ impl Version {
     pub(crate) fn body(&self, encoding: Encoding) -> Option<Body> {
         let facet = &self.facets[encoding as usize];
         let bytes = facet.body.get()?;
-        let large = (bytes.len() >= large::SMALLEST).then(|| facet.large.get_or_init(|| Large::of(bytes)).clone());
-        Some(large.flatten().map_or_else(|| Body::Shared(bytes.clone()), |large| Body::Large(Some(large))))
+        let large = if bytes.len() < large::SMALLEST { None } else { self.large(encoding, bytes) };
+        Some(large.map_or_else(|| Body::Shared(bytes.clone()), |large| Body::Large(Some(large))))
+    }
+
+    /// The body as an open file, if it is wanted often.
+    fn large(&self, encoding: Encoding, bytes: &Bytes) -> Option<Arc<Large>> {
+        let facet = &self.facets[encoding as usize];
+        if let Some(known) = facet.large.get() {
+            return known.clone();
+        }
+        if facet.wanted.fetch_add(1, Relaxed) < WANTED {
+            return None;
+        }
+        let source = self.source.as_ref().filter(|_| encoding == Encoding::Identity);
+        let on_disk = |(path, stamp): &(PathBuf, Stamp)| Large::on_disk(bytes, path, *stamp);
+        facet.large.get_or_init(|| source.and_then(on_disk).or_else(|| Large::in_memory(bytes))).clone()
     }
 
     /// Makes the body, once; tens of milliseconds for a large one. `Err` only if memory is short.
@@ -148,11 +179,17 @@ impl Version {
         Ok(cell.get_or_init(|| compressed).clone())
     }
 
-    /// The bytes of memory that its bodies take now; a large one lies there twice.
+    /// The bytes of memory that its bodies take now.
     pub(crate) fn size(&self) -> usize {
-        let twice = |length: usize| if length >= large::SMALLEST { 2 * length } else { length };
-        self.facets.iter().filter_map(|facet| facet.body.get()).map(|body| twice(body.len())).sum()
+        let sizes = Encoding::ALL.map(|encoding| self.made(encoding).map_or(0, |body| weight(encoding, body.len())));
+        sizes.iter().sum()
     }
+}
+
+/// The bytes of memory that a body of this length takes: a large one that lies in no file of the newsroom's lies there
+/// twice.
+pub(crate) fn weight(encoding: Encoding, length: usize) -> usize {
+    if encoding != Encoding::Identity && length >= large::SMALLEST { 2 * length } else { length }
 }
 
 fn compress(encoding: Encoding, bytes: &Bytes) -> io::Result<Bytes> {

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pressrun::delivery::bounce::Cause;
 use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
 use pressrun::delivery::notice::{Event, Notice, Notices};
+use pressrun::delivery::pace::Rest;
 use pressrun::delivery::returns::{Filed, News, Patience, Return, Returns};
 use pressrun::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
@@ -553,6 +554,30 @@ async fn accepted<S: Store>(store: &S, readers: &[&str], taken: DateTime<Utc>) -
     (edition, ids)
 }
 
+pub async fn a_destination_that_complained_is_remembered_for_an_hour<S: Store>(store: S) {
+    let rest = |place: &str, until| Rest { place: place.to_owned(), until };
+    store.rest(&rest("b.example", later(600))).await.unwrap();
+    store.rest(&rest("a.example", later(300))).await.unwrap();
+    // The longer rest holds, whoever writes last.
+    store.rest(&rest("b.example", later(60))).await.unwrap();
+    store.rest(&rest("a.example", later(400))).await.unwrap();
+    let wanted = [rest("a.example", later(400)), rest("b.example", later(600))];
+    assert_eq!(store.rests(now()).await.unwrap(), wanted);
+    assert_eq!(store.rests(later(400 + 3599)).await.unwrap(), wanted);
+    assert_eq!(store.rests(later(400 + 3601)).await.unwrap(), wanted[1..]);
+    assert!(store.presses(now()).await.unwrap() >= 1);
+}
+
+pub async fn what_was_accepted_is_counted_by_days_back_from_now<S: Store>(store: S) {
+    assert_eq!(store.accepted_by_day(3, now()).await.unwrap(), [0, 0, 0]);
+    let hour = 3600;
+    accepted(&store, &["a"], later(-49 * hour)).await;
+    accepted(&store, &["a", "b"], later(-47 * hour)).await;
+    accepted(&store, &["a", "b", "c"], later(-1)).await;
+    assert_eq!(store.accepted_by_day(3, now()).await.unwrap(), [3, 2, 1]);
+    assert_eq!(store.accepted_by_day(2, now()).await.unwrap(), [3, 2]);
+}
+
 const PATIENCE: Patience = Patience { bounces: 3, within: Duration::from_hours(30 * 24) };
 
 fn returned(mark: u8, delivery: DeliveryId, news: News, cause: Option<Cause>) -> Return {
@@ -759,5 +784,7 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_complaint_is_not_undone_by_a_bounce
     what_comes_back_early_or_of_the_uncertain_is_not_lost
     soft_bounces_end_patience_unless_a_mail_arrives_in_between
+    a_destination_that_complained_is_remembered_for_an_hour
+    what_was_accepted_is_counted_by_days_back_from_now
     presses_beside_each_other_never_share_a_delivery
 );

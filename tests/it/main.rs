@@ -7,6 +7,7 @@
 mod broken_lists;
 mod broken_material;
 mod broken_templates;
+mod browser;
 mod conformance;
 mod crash;
 mod dkim;
@@ -20,6 +21,7 @@ mod imports;
 mod incremental;
 mod lists_into_the_ledger;
 mod main_job;
+mod operating;
 mod postfix;
 mod press;
 mod public_pages;

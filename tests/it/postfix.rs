@@ -19,7 +19,7 @@ fn room_and_mailboxes() -> (Room, Vec<pressrun::mail::dkim::DnsRecord>, Vec<Stri
     sign_with(&room, &["rsa1", "ed1"]);
     let mut mailboxes: Vec<String> = (1..=READERS).map(crate::support::room::address).collect();
     mailboxes.push(UNICODE.to_owned());
-    let list = room.read("subscribers.csv") + &format!("{UNICODE},confirmed\n{UNKNOWN},confirmed\n");
+    let list = format!("{}{UNICODE},confirmed\n{UNKNOWN},confirmed\n", room.read("subscribers.csv"));
     room.write("subscribers.csv", &list);
     (room, records, mailboxes)
 }

@@ -2,6 +2,8 @@
 
 use chrono::Utc;
 use pressrun::delivery::ledger::UncertainPolicy;
+use pressrun::delivery::pace::{Destination, Limit, Limits};
+use pressrun::delivery::warm_up::WarmUp;
 use pressrun::delivery::{Claimed, DeliveryRecord, DeliveryState, Ledger, retry};
 use pressrun::digest::EditionId;
 use pressrun::mail::Mail;
@@ -12,6 +14,7 @@ use pressrun::transport::{OpenError, Transport, smtp};
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -32,6 +35,8 @@ fn options() -> Options {
             longest: Duration::from_millis(5),
             give_up_after: Duration::from_mins(10),
         },
+        limits: Limits::default(),
+        warm_up: None,
         lease: Duration::from_mins(10),
         linger: Duration::from_secs(5),
     }
@@ -244,30 +249,195 @@ async fn a_fault_in_composing_loses_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_domain_that_says_too_fast_is_left_alone_and_the_others_go_on() {
     let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
-    let mut entries = vec![];
-    for n in 0..100 {
-        let mut entry = conformance::entry("x", pressrun::subscriber::SubscriptionState::Confirmed);
-        let domain = if n % 2 == 0 { "big.example" } else { "small.example" };
-        entry.address = format!("r{n}@{domain}").parse().unwrap();
-        entries.push(entry);
-    }
-    pressrun::subscriber::Subscribers::add(&store, entries, conformance::now()).await.unwrap();
-    let edition = {
-        use pressrun::digest::Editions;
-        let draft = store.draft("weekly", vec![], conformance::sealed("x"), conformance::now()).await.unwrap();
-        store.approve(draft.id, conformance::sealed("x"), String::new(), conformance::now()).await.unwrap();
-        draft.id
-    };
+    let (store, edition) = two_domains(folder.path(), 50, 50).await;
     let server = Server::start(script(|at| match at.moment {
         Moment::Rcpt if at.to.ends_with("big.example") => Act::Say(b"450 4.7.28 unusual rate\r\n"),
         _ => Act::Usual,
     }))
     .await;
-    let report = run(&Arc::new(store), &server, edition, options()).await;
+    let report = run(&store, &server, edition, options()).await;
     assert!(matches!(report.end, End::Open(Some(_))), "{:?}", report.end);
     assert_eq!(report.tally.accepted, 50);
     assert!(report.tally.deferred <= 2 * u64::from(LINES), "{:?}", report.tally);
+
+    // The next run knows, whatever was due.
+    let asked = || server.seen.lock().unwrap().commands.iter().filter(|c| c.contains("@big.example")).count();
+    let before = asked();
+    let ledger = rusqlite::Connection::open(folder.path().join("ledger.sqlite")).unwrap();
+    assert_eq!(ledger.execute("UPDATE delivery SET due = 0 WHERE state = 0", []).unwrap(), 50);
+    drop(ledger);
+    let report = run(&store, &server, edition, options()).await;
+    assert!(matches!(report.end, End::Open(Some(due)) if due > Utc::now() + chrono::TimeDelta::minutes(9)));
+    assert_eq!(asked(), before, "it is still left alone");
+}
+
+/// A ledger with an approved edition: so many readers at big.example, mixed with so many at small.example.
+async fn two_domains(folder: &Path, big: usize, small: usize) -> (Arc<SqliteStore>, EditionId) {
+    use pressrun::digest::Editions;
+    let store = SqliteStore::open(&folder.join("ledger.sqlite")).unwrap();
+    let entry = |n: usize, domain: &str| {
+        let mut entry = conformance::entry("x", pressrun::subscriber::SubscriptionState::Confirmed);
+        entry.address = format!("r{n}@{domain}").parse().unwrap();
+        entry
+    };
+    // The big ones first: they would stand before all others.
+    let entries = (0..big).map(|n| entry(n, "big.example")).chain((0..small).map(|n| entry(n, "small.example")));
+    pressrun::subscriber::Subscribers::add(&store, entries.collect(), conformance::now()).await.unwrap();
+    let draft = store.draft("weekly", vec![], conformance::sealed("x"), conformance::now()).await.unwrap();
+    store.approve(draft.id, conformance::sealed("x"), String::new(), conformance::now()).await.unwrap();
+    (Arc::new(store), draft.id)
+}
+
+fn big(per_minute: u32, connections: u16) -> Limits {
+    let limit = Limit { per_minute: NonZeroU32::new(per_minute), connections: NonZeroU16::new(connections) };
+    Limits { named: vec![Destination { domains: vec!["big.example".to_owned()], limit }], ..Limits::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_with_a_rate_gets_its_mails_in_time_and_stands_before_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = two_domains(folder.path(), 600, 60).await;
+    let server = Server::start(Script::default()).await;
+    // 50 a second; what a burst allows goes at once.
+    let options = Options { limits: big(3000, 0), linger: Duration::ZERO, ..options() };
+    let began = Instant::now();
+    let report = run(&ledger, &server, edition, options).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert_eq!((report.tally.accepted, report.tally.deferred), (660, 0));
+    assert!(began.elapsed() >= Duration::from_secs(6), "{:?}", began.elapsed());
+    let kept = server.kept();
+    let last = kept.iter().rposition(|kept| kept.to.ends_with("small.example")).unwrap();
+    let before = kept[..last].iter().filter(|kept| kept.to.ends_with("big.example")).count();
+    assert!(before < 450, "{before} of 600 went before the last of the others");
+    let copies = copies(&server);
+    assert_eq!((copies.len(), copies.values().max()), (660, Some(&1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_gets_its_mails_over_as_many_connections_as_it_may_have_and_others_over_the_rest() {
+    for most in [1, 2] {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, edition) = two_domains(folder.path(), 150, 150).await;
+        // Connections that are in a transaction for big.example, and the most there were at a time.
+        let busy = Arc::new(std::sync::Mutex::new((std::collections::HashSet::new(), 0)));
+        let seen = busy.clone();
+        let server = Server::start(script(move |at| {
+            let mut busy = seen.lock().unwrap();
+            let big = at.to.ends_with("big.example");
+            match at.moment {
+                Moment::Rcpt if big => {
+                    busy.0.insert(at.connection);
+                    busy.1 = busy.1.max(busy.0.len());
+                }
+                Moment::Dot => {
+                    drop(busy);
+                    std::thread::sleep(Duration::from_millis(3));
+                    seen.lock().unwrap().0.remove(&at.connection);
+                }
+                _ => {}
+            }
+            Act::Usual
+        }))
+        .await;
+        let report = run(&ledger, &server, edition, Options { limits: big(0, most), ..options() }).await;
+        assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+        let copies = copies(&server);
+        assert_eq!((copies.len(), copies.values().max()), (300, Some(&1)));
+        // An envelope may go ahead of its mail's turn, so one may be seen while another's ends.
+        let seen = busy.lock().unwrap().1;
+        assert!(seen <= usize::from(most) + 1, "{seen} connections, and {most} are allowed");
+        assert!(server.seen.lock().unwrap().connections >= 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_in_all_is_kept_by_all_lines_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 250).await;
+    let server = Server::start(Script::default()).await;
+    // 30 a second, and 150 at once after a pause.
+    let limits = Limits { per_minute: NonZeroU32::new(1800), ..Limits::default() };
+    let began = Instant::now();
+    let report = run(&ledger, &server, edition, Options { limits, linger: Duration::ZERO, ..options() }).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(copies(&server).len(), 250);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_too_fast_for_itself_gets_a_breath() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 500).await;
+    let dots = AtomicUsize::new(0);
+    let server = Server::start(script(move |at| {
+        if at.moment == Moment::Dot && dots.fetch_add(1, Ordering::SeqCst) == 50 {
+            return Act::Say(b"454 Throttling failure: Maximum sending rate exceeded.\r\n");
+        }
+        Act::Usual
+    }))
+    .await;
+    let stop = Stop::default();
+    let later = stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        later.set();
+    });
+    let job = Job { stop, ..job(ledger.clone(), server.address.port(), edition, options()) };
+    let report = deliver(job, compose, Utc::now, |_| {}).await;
+    assert!(matches!(report.end, End::Stopped), "{:?}", report.end);
+    let most = 50 + 3 * IN_FLIGHT as u64 * u64::from(LINES);
+    assert!((50..=most).contains(&report.tally.accepted), "{:?}", report.tally);
+    assert_eq!((report.tally.deferred, report.tally.rejected), (1, 0));
+    let counts = ledger.counts(edition).await.unwrap();
+    assert_eq!((counts.under_way, counts.waiting), (0, 500 - report.tally.accepted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_closes_after_some_mails_without_a_word_costs_nobody_a_try() {
+    for extensions in [vec!["PIPELINING"], vec![]] {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, edition) = ledger(folder.path(), 60).await;
+        let counts = std::sync::Mutex::new(HashMap::<usize, usize>::new());
+        let decide = move |at: &At<'_>| {
+            if at.moment != Moment::Mail {
+                return Act::Usual;
+            }
+            let mut counts = counts.lock().unwrap();
+            let mails = counts.entry(at.connection).or_default();
+            *mails += 1;
+            if *mails > 5 { Act::Close } else { Act::Usual }
+        };
+        let server = Server::start(Script { extensions, decide: Box::new(decide), ..Script::default() }).await;
+        let began = Instant::now();
+        let report = run(&ledger, &server, edition, options()).await;
+        assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+        assert_eq!((report.tally.accepted, report.tally.deferred), (60, 0));
+        assert!(began.elapsed() < Duration::from_secs(10), "it reconnects at once: {:?}", began.elapsed());
+        let doubts = ledger.counts(edition).await.unwrap().doubtful;
+        assert_eq!(doubts, 0, "what was not begun is not uncertain");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_sender_sends_so_many_a_day_and_more_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 400).await;
+    let server = Server::start(Script::default()).await;
+    let number = |n| NonZeroU32::new(n).unwrap();
+    let warm_up = Some(WarmUp { start: number(100), factor: 2.0, until: number(10_000) });
+    let options = Options { warm_up, ..options() };
+    for (sent, day) in [(100, 0), (100, 0), (300, 1), (300, 0), (400, 1)] {
+        if day > 0 {
+            let ledger = rusqlite::Connection::open(folder.path().join("ledger.sqlite")).unwrap();
+            ledger.execute("UPDATE delivery SET ended = ended - 25 * 3600000 WHERE state = 3", []).unwrap();
+        }
+        let report = run(&ledger, &server, edition, options.clone()).await;
+        assert_eq!(server.kept().len(), sent);
+        let counts = ledger.counts(edition).await.unwrap();
+        assert_eq!((counts.accepted, counts.under_way, counts.deferred), (sent as u64, 0, 0));
+        assert_eq!(matches!(report.end, End::Spent), sent < 400, "{:?}", report.end);
+    }
+    assert_eq!(copies(&server).len(), 400);
 }
 
 /// By chance, but the same for the same seed: mostly usual, sometimes anything that SMTP may bring.

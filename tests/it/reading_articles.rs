@@ -176,7 +176,11 @@ fn links_that_lead_in_circles_or_nowhere_are_problems() {
 fn a_body_of_ten_megabytes_is_read_and_one_of_forty_is_a_problem() {
     let (folder, options) = folder(&[]);
     let paragraph = "All the news that fits. ".repeat(40) + "\n\n";
-    write(folder.path(), "news/large.txt", article("Large") + &paragraph.repeat(10 * 1024 * 1024 / paragraph.len()));
+    write(
+        folder.path(),
+        "news/large.txt",
+        article("Large") + paragraph.repeat(10 * 1024 * 1024 / paragraph.len()).as_str(),
+    );
     let material = read(&options);
     assert_eq!(material.problems, []);
     assert!(material.newsroom.articles[0].summary.chars().count() <= 201);

@@ -12,6 +12,9 @@ use url::Url;
 /// A file is looked after at most once a second; after this a change is seen.
 const A_LOOK: Duration = Duration::from_millis(1_050);
 
+/// A large feed that is asked for so often is sent from an open file.
+const OFTEN: usize = 12;
+
 fn small() -> (tempfile::TempDir, Served) {
     let folder = tempfile::tempdir().unwrap();
     build(folder.path(), 8);
@@ -42,7 +45,7 @@ fn every_file_has_its_type_and_says_how_long_it_may_be_kept() {
         ("feeds.opml", "text/x-opml; charset=utf-8", "max-age=300,"),
         ("", "text/html; charset=utf-8", "max-age=300,"),
         ("index.html", "text/html; charset=utf-8", "max-age=300,"),
-        ("archive/rss-0001.xml", "application/rss+xml; charset=utf-8", "immutable"),
+        ("archive/rss-0001.xml", "application/rss+xml; charset=utf-8", "max-age=86400,"),
     ] {
         let answer = served.get(&format!("/feeds/{path}"), &[]);
         assert_eq!((answer.status, answer.header("content-type")), (200, content_type), "{path}");
@@ -126,15 +129,15 @@ fn a_reader_that_asks_for_news_gets_only_what_is_new_to_it() {
         std::thread::sleep(A_LOOK);
         let ask = [("A-IM", "feed"), ("Accept-Encoding", "gzip"), ("If-None-Match", first.header("etag"))];
         let news = served.get(path, &ask);
-        let whole = served.get(path, &[]);
+        let whole = served.get(path, &[("Accept-Encoding", "gzip")]);
         assert_eq!((news.status, news.header("im")), (226, "feed"), "{path}");
         assert_eq!(news.text().matches(item).count(), 1);
         assert!(news.text().contains("Article 9") && !news.text().contains("Article 8"));
         assert_eq!(news.header("etag"), whole.header("etag"), "the client now has the whole");
         assert!(news.header("cache-control").contains("no-store"));
         assert!(news.header("vary").contains("A-IM") && whole.header("vary").contains("A-IM"));
-        let then = [("A-IM", "feed"), ("If-None-Match", news.header("etag"))];
-        assert_eq!(served.get(path, &then).status, 304);
+        let then = [("A-IM", "feed"), ("Accept-Encoding", "gzip"), ("If-None-Match", news.header("etag"))];
+        assert_eq!(served.get(path, &then).status, 304, "and is told so the next time");
 
         let unknown = [("A-IM", "feed"), ("If-None-Match", "\"never-seen\"")];
         assert_eq!(served.get(path, &unknown).status, 200, "whom we don't know gets the whole");
@@ -148,6 +151,26 @@ fn a_reader_that_asks_for_news_gets_only_what_is_new_to_it() {
     std::thread::sleep(A_LOOK);
     let news = served.get("/feeds/atom.xml", &[("A-IM", "feed"), ("If-None-Match", before.header("etag"))]);
     assert!(news.text().contains("Article 9, corrected"), "a correction is news");
+}
+
+#[test]
+fn after_a_restart_nobody_is_known_and_everybody_gets_the_whole_once() {
+    let (folder, mut served) = small();
+    let before = served.get("/feeds/rss.xml", &[]);
+    served.stop();
+    let served = Served::folder(folder.path());
+    let ask = |tag: &str| served.get("/feeds/rss.xml", &[("A-IM", "feed"), ("If-None-Match", tag)]);
+    assert_eq!(ask(before.header("etag")).status, 304, "the tag is the content's and outlives the server");
+    build(folder.path(), 9);
+    let served = Served::folder(folder.path());
+    let ask = |tag: &str| served.get("/feeds/rss.xml", &[("A-IM", "feed"), ("If-None-Match", tag)]);
+    let whole = ask(before.header("etag"));
+    assert_eq!((whole.status, whole.header("im")), (200, ""), "what it had is not known any more");
+    assert_eq!(whole.body, fs::read(folder.path().join("rss.xml")).unwrap());
+    build(folder.path(), 10);
+    std::thread::sleep(A_LOOK);
+    let news = ask(whole.header("etag"));
+    assert_eq!((news.status, news.text().matches("<item>").count()), (226, 1), "and from then on it is");
 }
 
 #[test]
@@ -202,7 +225,7 @@ fn feeds_name_their_address_and_their_hubs() {
     let served = Served::with(options);
     let link = format!("<https://hub.example/>; rel=\"hub\", <{PUBLIC}rss.xml>; rel=\"self\"");
     assert_eq!(served.get("/feeds/rss.xml", &[]).header("link"), link);
-    assert_eq!(served.get("/feeds/archive/rss-0001.xml", &[]).header("link"), "", "an archive does not change");
+    assert_eq!(served.get("/feeds/archive/rss-0001.xml", &[]).header("link"), "", "nobody subscribes to an archive");
 }
 
 #[test]
@@ -289,7 +312,7 @@ fn requests_that_are_nonsense_or_too_large_are_refused() {
     let (_folder, served) = small();
     let long = format!("GET /feeds/{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "a".repeat(3_000));
     assert_eq!(Answer::read(&served.send(long.as_bytes())).status, 414);
-    let headers = "X: ".to_owned() + &"a".repeat(20_000);
+    let headers = format!("X: {}", "a".repeat(20_000));
     let large = format!("GET /feeds/rss.xml HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n");
     assert_eq!(Answer::read(&served.send(large.as_bytes())).status, 431);
     let many = "X: y\r\n".repeat(500);
@@ -331,11 +354,13 @@ fn large_feeds_arrive_whole_however_they_are_asked_for() {
     write(folder.path(), "one.xml", &one);
     write(folder.path(), "two.xml", &two);
     let served = Served::folder(folder.path());
-    for (path, wanted) in [("one", &one), ("two", &two)] {
-        for accept in ["identity", "gzip", "br"] {
-            let answer = served.get(&format!("/feeds/{path}.xml"), &[("Accept-Encoding", accept)]);
-            assert_eq!(answer.header("content-length"), answer.body.len().to_string());
-            assert!(decode(&answer) == wanted.as_bytes(), "{path} {accept}");
+    for time in 0..OFTEN {
+        for (path, wanted) in [("one", &one), ("two", &two)] {
+            for accept in ["identity", "gzip", "br"] {
+                let answer = served.get(&format!("/feeds/{path}.xml"), &[("Accept-Encoding", accept)]);
+                assert_eq!(answer.header("content-length"), answer.body.len().to_string());
+                assert!(decode(&answer) == wanted.as_bytes(), "{path} {accept}, time {time}");
+            }
         }
     }
     // Several on one connection, all asked for at once, among them small ones.
@@ -356,6 +381,49 @@ fn large_feeds_arrive_whole_however_they_are_asked_for() {
         let wanted = [("one", &one), ("two", &two), ("rss", &rss)].into_iter().find(|(p, _)| *p == path).unwrap().1;
         assert!(body == wanted.as_bytes(), "{path}");
     }
+}
+
+#[test]
+fn what_is_written_into_a_large_feed_is_never_sent_under_the_old_tag() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path(), 8);
+    write(folder.path(), "large.xml", &"<a/>".repeat(50_000));
+    let served = Served::folder(folder.path());
+    for _ in 0..OFTEN {
+        assert_eq!(served.get("/feeds/large.xml", &[]).status, 200);
+    }
+    let mut bodies = std::collections::HashMap::new();
+    let mut ask = || {
+        let answer = served.get("/feeds/large.xml", &[]);
+        assert_eq!(answer.body.len(), 200_000);
+        let known = bodies.entry(answer.header("etag").to_owned()).or_insert_with(|| answer.body.clone());
+        assert!(*known == answer.body, "one tag, one body");
+        bodies.len()
+    };
+    assert_eq!(ask(), 1);
+    // Not replaced, as every build does it, but overwritten where it lies, with as many bytes.
+    fs::write(folder.path().join("large.xml"), "<b/>".repeat(50_000)).unwrap();
+    ask();
+    std::thread::sleep(A_LOOK);
+    assert_eq!(ask(), 2, "the new one is seen");
+    // A reader that has begun gets the feed that it began with, though it is replaced meanwhile.
+    for _ in 0..OFTEN {
+        ask();
+    }
+    write(folder.path(), "large.xml", &"<d/>".repeat(4 << 20));
+    std::thread::sleep(A_LOOK);
+    for _ in 0..OFTEN {
+        assert_eq!(served.ask("HEAD", "/feeds/large.xml", &[]).header("content-length"), (16 << 20).to_string());
+    }
+    let mut slow = served.connect();
+    slow.write_all(b"GET /feeds/large.xml HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    slow.read_exact(&mut [0; 100]).unwrap();
+    write(folder.path(), "large.xml", "<c/>");
+    std::thread::sleep(A_LOOK);
+    assert_eq!(served.get("/feeds/large.xml", &[]).text(), "<c/>");
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(&b"<d/>".repeat(4 << 20)[1_000..]), "{}", rest.len());
 }
 
 #[test]
@@ -405,6 +473,9 @@ fn who_is_slow_is_hung_up_on_and_nobody_else_notices() {
     options.limits.idle = stalled;
     options.limits.answer = stalled;
     let served = Served::with(options);
+    for _ in 0..OFTEN {
+        assert_eq!(served.ask("HEAD", "/feeds/large.xml", &[]).status, 200);
+    }
     let mut slow = served.connect();
     slow.write_all(b"GET /feeds/large.xml HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let (mut all, mut piece, start) = (0, vec![0; 1 << 20], Instant::now());

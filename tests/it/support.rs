@@ -1,6 +1,8 @@
-//! What the tests share: a newsroom of their own with the real program run in it, a mail server that follows a script, and a
-//! real one.
+//! What the tests share: a newsroom of their own with the real program run in it, a mail server that follows a script and a
+//! real one, and a browser.
 
+pub mod browser;
+pub mod front;
 pub mod postfix;
 pub mod room;
 pub mod serving;

@@ -36,6 +36,7 @@ fn word(advice: Advice) -> &'static str {
         Advice::GoOn => "on",
         Advice::NewLine => "line",
         Advice::PauseDomain(_) => "domain",
+        Advice::SlowDown => "slow",
         Advice::Accused => "us",
         Advice::Stop => "stop",
     }
@@ -115,9 +116,92 @@ const REPLIES: &[(Step, &str, char, &str)] = &[
     ),
     (Step::Rcpt, "451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (S77719)", 'L', "domain"),
     (Step::Rcpt, "451 4.7.550 Access denied, please try again later", 'L', "domain"),
-    (Step::Rcpt, "452 4.3.1 Sending rate exceeded, slow down", 'L', "domain"),
-    (Step::Rcpt, "450 4.7.1 Error: too many connections from 192.0.2.1", 'L', "domain"),
-    (Step::Dot, "454 Throttling failure: Maximum sending rate exceeded.", 'L', "domain"),
+    (Step::Dot, "421 4.7.26 This mail has been rate limited because it is unauthenticated. gsmtp", 'L', "domain"),
+    (Step::Rcpt, "421 4.7.0 [TSS09] All messages from 192.0.2.1 will be permanently deferred", 'L', "domain"),
+    (Step::Mail, "421 4.7.0 [TS01] Messages from 192.0.2.1 temporarily deferred due to user complaints", 'L', "domain"),
+    (
+        Step::Mail,
+        "421 RP-001 (SNT004-MC1F8) Unfortunately, some messages from 192.0.2.1 weren't sent. The mail server IP connecting has exceeded the rate limit allowed",
+        'L',
+        "domain",
+    ),
+    (Step::Rcpt, "421 4.2.0 RL000001 Comcast: Throttled - too many messages", 'L', "domain"),
+    (Step::Mail, "421 4.7.0 ratelimited: too many emails from 192.0.2.1 (OFR_104)", 'L', "domain"),
+    (Step::Rcpt, "451 4.7.1 Message rate-limited by the recipient's administrator (Mimecast)", 'L', "domain"),
+    (Step::Rcpt, "450 4.7.1 Too many messages from this sender, Throttling (Proofpoint)", 'L', "domain"),
+    (Step::Dot, "451 4.7.0 Temporary server error. Too many messages, slow down (iCloud) HM08", 'L', "domain"),
+    (Step::Mail, "421 4.7.1 maximum number of messages per session reached", 'L', "domain"),
+    (Step::Dot, "452 4.2.1 volume of mail from you is too high; retry later", 'L', "domain"),
+    // Too fast for the relay itself.
+    (Step::Rcpt, "450 4.7.1 Error: too many connections from 192.0.2.1", 'L', "slow"),
+    (Step::Rcpt, "452 4.3.1 Sending rate exceeded, slow down", 'L', "slow"),
+    (Step::Dot, "454 Throttling failure: Maximum sending rate exceeded.", 'L', "slow"),
+    (Step::Mail, "450 4.7.1 Error: too much mail from 192.0.2.1", 'F', "slow"),
+    (Step::Mail, "421 4.7.0 localhost Error: too many connections from 127.0.0.1", 'F', "slow"),
+    (
+        Step::Dot,
+        "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending",
+        'L',
+        "slow",
+    ),
+    (Step::Mail, "421 Too many concurrent SMTP connections from this IP address; please try again later", 'F', "slow"),
+    (Step::Mail, "421 4.3.2 Too many simultaneous connections, closing", 'F', "slow"),
+    // Our account may send no more.
+    (Step::Dot, "550 5.4.5 Daily user sending limit exceeded. For more information on Gmail. gsmtp", 'F', "stop"),
+    (Step::Rcpt, "550 5.7.1 Daily SMTP relay limit exceeded for customer. gsmtp", 'F', "stop"),
+    (Step::Dot, "454 Throttling failure: Daily message quota exceeded.", 'F', "stop"),
+    (
+        Step::Dot,
+        "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process",
+        'F',
+        "stop",
+    ),
+    (Step::Dot, "554 Sending paused for this account. For more information, check the inbox", 'F', "stop"),
+    (Step::Dot, "550 5.7.705 Access denied, tenant has exceeded threshold", 'F', "stop"),
+    // Others of the world.
+    (Step::Dot, "250 2.0.0 3ka3y7x8b2-1 Message accepted for delivery", 'A', "on"),
+    (Step::Dot, "250 SmtpThread-1234567-1763800000@uk-mta-12.uk.mimecast.lan Received OK [abc.uk12]", 'A', "on"),
+    (Step::Dot, "250 Requested mail action okay, completed: id=1MSbx3-1wZ (GMX)", 'A', "on"),
+    (Step::Dot, "250 2.0.0 ICLOUD-MAIL queued", 'A', "on"),
+    (Step::Rcpt, "550 5.1.1 <x@icloud.com>: user does not exist", 'R', "on"),
+    (Step::Rcpt, "550 Requested action not taken: mailbox unavailable (GMX)", 'R', "on"),
+    (Step::Rcpt, "550 5.1.1 <x@comcast.net> Account not available", 'R', "on"),
+    (Step::Rcpt, "550 5.1.0 <x@y> User unknown (Proofpoint)", 'R', "on"),
+    (
+        Step::Rcpt,
+        "550 5.4.1 Recipient address rejected: Access denied. [AM0EUR02FT012.eop-EUR02.prod.protection.outlook.com]",
+        'R',
+        "on",
+    ),
+    (Step::Rcpt, "550 Rejected by header based manually Blocked Senders: block list (Mimecast)", 'R', "us"),
+    (
+        Step::Rcpt,
+        "550 permanent failure for one or more recipients (x@y:550 5.1.1 no such user) (Barracuda)",
+        'R',
+        "on",
+    ),
+    (Step::Rcpt, "550 5.7.1 Mailbox unavailable. Your IP address 192.0.2.1 is blacklisted using Barracuda", 'R', "us"),
+    (
+        Step::Rcpt,
+        "554 5.7.1 Service unavailable; client [192.0.2.1] blocked using Proofpoint Dynamic Reputation",
+        'R',
+        "us",
+    ),
+    (Step::Dot, "550 Reject due to policy restrictions. For explanation visit https://postmaster.gmx.net/", 'R', "us"),
+    (Step::Greeting, "554 5.7.1 <192.0.2.1>: Client host rejected: access denied (OVH)", 'F', "stop"),
+    (Step::Rcpt, "450 4.2.0 <x@y>: Recipient address rejected: Greylisted (OVH)", 'L', "on"),
+    (
+        Step::Rcpt,
+        "451 Internal resource temporarily unavailable - https://community.mimecast.com/docs/DOC-1369#451",
+        'L',
+        "on",
+    ),
+    (Step::Rcpt, "451 4.7.1 Greylisting in action, please come back in 00:04:59 (Exim)", 'L', "on"),
+    (Step::Rcpt, "450 4.7.1 <x@y>: Recipient address rejected: Policy rejection greylist (Barracuda)", 'L', "on"),
+    (Step::Rcpt, "552 5.2.2 <x@icloud.com>: user is over quota", 'R', "on"),
+    (Step::Rcpt, "552 1 Requested mail action aborted, mailbox not found / over quota (Yahoo)", 'R', "on"),
+    (Step::Rcpt, "421 4.3.0 Temporary System Problem. Try again later (1). gsmtp", 'S', "line"),
+    (Step::Dot, "432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded", 'L', "on"),
     // The connection's end.
     (Step::Mail, "421 4.4.2 mx.example Error: timeout exceeded", 'F', "line"),
     (Step::Greeting, "421 4.3.2 Service not available, closing transmission channel", 'F', "line"),
@@ -160,12 +244,21 @@ const REPLIES: &[(Step, &str, char, &str)] = &[
 
 #[test]
 fn replies_of_the_world_mean_what_the_table_says() {
-    assert!(REPLIES.len() >= 60);
+    assert!(REPLIES.len() >= 100, "{}", REPLIES.len());
     for (step, line, wanted, advice) in REPLIES {
         let reply = Reply::read(line);
         let (outcome, told) = judge(&Fate::Replied(*step, reply), 0);
         assert_eq!((letter(&outcome), word(told)), (*wanted, *advice), "{step:?}: {line}");
     }
+}
+
+#[test]
+fn a_mail_that_was_too_fast_comes_back_no_sooner_than_its_domain_is_left_alone() {
+    let fate = Fate::Replied(Step::Rcpt, Reply::read("450 4.7.28 unusual rate"));
+    assert_eq!(judge(&fate, 0).0, Outcome::Deferred(now() + TimeDelta::minutes(10)));
+    assert_eq!(judge(&fate, 2).0, Outcome::Deferred(now() + TimeDelta::minutes(20)));
+    let fate = Fate::Replied(Step::Dot, Reply::read("454 Throttling failure: Maximum sending rate exceeded."));
+    assert_eq!(judge(&fate, 2).0, Outcome::Deferred(now() + TimeDelta::minutes(1)));
 }
 
 #[test]

@@ -1,13 +1,12 @@
-//! What the lines of one press share: the tally, the reasons to stop, domains that are left alone.
+//! What the lines of one press share: the tally, the reasons to stop, the pace.
 
 use chrono::{DateTime, Utc};
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::{End, Tally};
+use crate::delivery::pace::{Pace, Rest};
 use crate::delivery::verdict::Advice;
 use crate::delivery::{Claimed, Outcome};
 use crate::press::Stop;
@@ -33,6 +32,7 @@ pub(super) struct Course<E> {
     /// Lines that were opened so far.
     pub(super) opened: AtomicU64,
     inner: Mutex<Inner<E>>,
+    pace: Mutex<Pace>,
     under_way: AtomicU64,
     fruitless: AtomicU64,
 }
@@ -44,31 +44,72 @@ struct Inner<E> {
     /// The last outcomes as bits, the newest lowest: refused, and refused for a fault of ours.
     refused: u128,
     accused: u128,
-    asleep: HashMap<String, DateTime<Utc>>,
+    /// Mails that may still go, where a new sender has a ceiling.
+    left: Option<u64>,
 }
 
 impl<E> Course<E> {
-    pub(super) fn new() -> Self {
-        let inner = Inner { end: None, tally: Tally::default(), refused: 0, accused: 0, asleep: HashMap::new() };
+    pub(super) fn new(pace: Pace) -> Self {
+        let inner = Inner { end: None, tally: Tally::default(), refused: 0, accused: 0, left: None };
         Course {
             halt: Stop::default(),
             stirred: Notify::new(),
             lines: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
             inner: Mutex::new(inner),
+            pace: Mutex::new(pace),
             under_way: AtomicU64::new(0),
             fruitless: AtomicU64::new(0),
         }
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner<E>> {
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner<E>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How fast mails may go.
+    pub(super) fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// No more than so many mails may go.
+    pub(super) fn ceiling(&self, left: Option<u64>) {
+        self.inner().left = left;
+    }
+
+    /// One mail is to go; `false`: none may any more.
+    pub(super) fn spend(&self) -> bool {
+        match &mut self.inner().left {
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// It did not go.
+    pub(super) fn unspend(&self) {
+        if let Some(left) = &mut self.inner().left {
+            *left += 1;
+        }
     }
 
     /// Everything ends; the first reason is the one that is told.
     pub(super) fn end(&self, why: End<E>) {
         self.inner().end.get_or_insert(why);
         self.halt.set();
+    }
+
+    /// Nothing more is begun, but what is in hand goes.
+    pub(super) fn wind_up(&self, why: End<E>) {
+        self.inner().end.get_or_insert(why);
+    }
+
+    /// An end is near.
+    pub(super) fn is_ending(&self) -> bool {
+        self.inner().end.is_some()
     }
 
     pub(super) fn take_end(&self) -> Option<End<E>> {
@@ -129,16 +170,19 @@ impl<E> Course<E> {
         self.fruitless.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn leave_alone(&self, to: &Claimed, now: DateTime<Utc>, wait: Duration) {
-        self.inner().asleep.insert(domain(to).to_owned(), now + wait);
-    }
-
-    /// Until when the recipient's domain is left alone.
-    pub(super) fn asleep(&self, to: &Claimed, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.inner().asleep.get(domain(to)).copied().filter(|until| *until > now)
+    /// What a delivery's end says of the pace. Answers what other presses must know.
+    pub(super) fn heard(&self, to: &Claimed, outcome: &Outcome, advice: Advice, now: DateTime<Utc>) -> Option<Rest> {
+        match (outcome, advice) {
+            (_, Advice::PauseDomain(wait)) => return self.pace().too_fast(domain(to), wait, now),
+            (_, Advice::SlowDown) => self.pace().too_fast_for_all(now),
+            (Outcome::Accepted, _) => self.pace().accepted(domain(to), now),
+            _ => {}
+        }
+        None
     }
 }
 
-fn domain(to: &Claimed) -> &str {
+/// Where a mail goes, as its address says.
+pub(super) fn domain(to: &Claimed) -> &str {
     to.address.as_str().rsplit_once('@').map_or("", |(_, domain)| domain)
 }

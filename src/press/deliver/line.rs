@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::course::{Course, FRUITLESS};
+use super::course::{Course, FRUITLESS, domain};
 use super::queue::Queue;
+use super::seat::Seat;
 use super::{End, Options};
 use crate::delivery::ledger::PressId;
+use crate::delivery::pace::Turn;
 use crate::delivery::verdict::{Advice, verdict};
 use crate::delivery::{Claimed, DeliveryId, Fate, Ledger, Outcome, Reply, Settlement};
 use crate::digest::EditionId;
@@ -31,6 +33,8 @@ const IDLE: Duration = Duration::from_secs(2);
 const FRUITLESS_WAIT: Duration = Duration::from_millis(50);
 
 pub(super) struct Worker<L: Ledger, C, N> {
+    /// Which of the lines.
+    pub(super) number: usize,
     pub(super) ledger: Arc<L>,
     pub(super) transport: Arc<Transport>,
     pub(super) options: Options,
@@ -50,9 +54,10 @@ struct Open {
 }
 
 /// A delivery and its mail.
-struct Ready {
+struct Ready<E> {
     claimed: Claimed,
     mail: Mail,
+    _seat: Seat<E>,
 }
 
 impl<L, C, N> Worker<L, C, N>
@@ -71,6 +76,9 @@ where
                 if ready.is_empty() {
                     let Some(taken) = self.take(&mut line, &mut ended).await else { break };
                     ready.push_back(taken);
+                    if self.course.halt.is_set() {
+                        break;
+                    }
                 }
                 let most = in_flight(line.as_ref());
                 self.top_up(&mut ready, most, &mut ended);
@@ -101,16 +109,34 @@ where
         self.turn(&mut ended, VecDeque::new()).await;
     }
 
-    fn top_up(&self, ready: &mut VecDeque<Ready>, most: usize, ended: &mut Vec<Settlement>) {
+    fn top_up(&self, ready: &mut VecDeque<Ready<L::Error>>, most: usize, ended: &mut Vec<Settlement>) {
         while ready.len() < most
+            && self.course.pace().is_open((self.now)())
             && let Some(taken) = self.take_now(ended)
         {
+            self.course.pace().everybody((self.now)());
             ready.push_back(taken);
         }
     }
 
     /// The next delivery. What has ended is written down before waiting for it, and an idle line is closed.
-    async fn take(&self, line: &mut Option<Open>, ended: &mut Vec<Settlement>) -> Option<Ready> {
+    async fn take(&self, line: &mut Option<Open>, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
+        let ready = self.next(line, ended).await?;
+        let now = (self.now)();
+        let slot = self.course.pace().everybody(now);
+        let wait = (slot - now).to_std().unwrap_or_default();
+        if !wait.is_zero() {
+            self.turn(ended, VecDeque::new()).await;
+            if wait > IDLE {
+                self.close(line).await;
+            }
+            self.pause(wait).await;
+        }
+        Some(ready)
+    }
+
+    async fn next(&self, line: &mut Option<Open>, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
+        let has_room = |domain: &str| self.course.pace().has_room(domain, self.number);
         loop {
             if let Some(ready) = self.take_now(ended) {
                 return Some(ready);
@@ -119,11 +145,11 @@ where
                 return None;
             }
             self.turn(ended, VecDeque::new()).await;
-            let taken = if let Ok(taken) = tokio::time::timeout(IDLE, self.queue.take()).await {
+            let taken = if let Ok(taken) = tokio::time::timeout(IDLE, self.queue.take(has_room)).await {
                 taken
             } else {
                 self.close(line).await;
-                self.queue.take().await
+                self.queue.take(has_room).await
             };
             if let Some(ready) = self.prepare(taken?, ended) {
                 return Some(ready);
@@ -131,8 +157,9 @@ where
         }
     }
 
-    fn take_now(&self, ended: &mut Vec<Settlement>) -> Option<Ready> {
-        while let Some(claimed) = self.queue.take_now() {
+    fn take_now(&self, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
+        let has_room = |domain: &str| self.course.pace().has_room(domain, self.number);
+        while let Some(claimed) = self.queue.take_now(has_room) {
             if let Some(ready) = self.prepare(claimed, ended) {
                 return Some(ready);
             }
@@ -140,15 +167,31 @@ where
         None
     }
 
-    /// Writes the mail, unless its domain is left alone.
-    fn prepare(&self, claimed: Claimed, ended: &mut Vec<Settlement>) -> Option<Ready> {
+    /// Writes the mail, unless it has to wait.
+    fn prepare(&self, claimed: Claimed, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
         let now = (self.now)();
-        if let Some(until) = self.course.asleep(&claimed, now) {
-            ended.push(self.postponed(&claimed, until));
+        let seat = match Seat::take(&self.course, &self.queue, &claimed, self.number, now) {
+            Ok(seat) => seat,
+            Err(Turn::At(slot)) => {
+                ended.push(self.postponed(&claimed, slot));
+                return None;
+            }
+            Err(_) => {
+                if let Err(claimed) = self.queue.set_aside(domain(&claimed).to_owned().as_str(), claimed) {
+                    let slot = self.course.pace().slot(domain(&claimed), now);
+                    ended.push(self.postponed(&claimed, slot));
+                }
+                return None;
+            }
+        };
+        if !self.course.spend() {
+            ended.push(self.postponed(&claimed, now));
+            self.course.wind_up(End::Spent);
+            self.queue.close();
             return None;
         }
         if let Ok(mail) = catch_unwind(AssertUnwindSafe(|| (self.compose)(&claimed))) {
-            return Some(Ready { claimed, mail });
+            return Some(Ready { claimed, mail, _seat: seat });
         }
         // It stays claimed, and is given back when all lines have ended.
         self.course.end(End::Fault("a mail could not be composed".to_owned()));
@@ -156,15 +199,18 @@ where
     }
 
     /// Settles what has ended and begins the next ones; answers those that may go. What could not be settled stays in `ended`.
-    async fn turn(&self, ended: &mut Vec<Settlement>, begin: VecDeque<Ready>) -> VecDeque<Ready> {
+    async fn turn(&self, ended: &mut Vec<Settlement>, begin: VecDeque<Ready<L::Error>>) -> VecDeque<Ready<L::Error>> {
         if ended.is_empty() && begin.is_empty() {
             return begin;
         }
         let ids = begin.iter().map(|ready| ready.claimed.id).collect();
         match self.ledger.turn(&self.press, ended.clone(), ids, self.options.lease, (self.now)()).await {
             Ok(begun) => {
-                let put_back = |s: &Settlement| {
-                    matches!(s.outcome, Outcome::Deferred(_) | Outcome::Untried | Outcome::Postponed(_))
+                // What was given a slot need not be looked for now.
+                let put_back = |s: &Settlement| match s.outcome {
+                    Outcome::Deferred(_) | Outcome::Untried => true,
+                    Outcome::Postponed(slot) => slot <= s.when,
+                    _ => false,
                 };
                 let lost = begin.len() - begun.len();
                 self.course.done(ended.len() + lost, ended.iter().any(put_back));
@@ -185,9 +231,16 @@ where
         let (outcome, advice) = verdict(&sent.fate, *tries, *first_try, now, &self.options.retry, chance());
         let reply = sent.fate.reply();
         match advice {
-            Advice::PauseDomain(wait) => self.course.leave_alone(claimed, now, wait),
             Advice::Stop => self.course.end(End::Refused(reply.clone())),
-            Advice::GoOn | Advice::NewLine | Advice::Accused => {}
+            Advice::GoOn | Advice::NewLine | Advice::Accused | Advice::SlowDown | Advice::PauseDomain(_) => {}
+        }
+        if let Some(rest) = self.course.heard(claimed, &outcome, advice, now)
+            && let Err(error) = self.ledger.rest(&rest).await
+        {
+            self.course.end(End::Ledger(error));
+        }
+        if outcome == Outcome::Untried {
+            self.course.unspend();
         }
         if let Some(why) = self.course.count(&outcome, advice) {
             match self.ledger.pause(self.edition, Some(&why)).await {
@@ -195,7 +248,7 @@ where
                 Err(error) => self.course.end(End::Ledger(error)),
             }
         }
-        if outcome == Outcome::Untried && advice == Advice::NewLine {
+        if outcome == Outcome::Untried && advice != Advice::Stop {
             self.fruitless(&sent.fate).await;
         }
         ended.push(Settlement { id: claimed.id, outcome, reply, when: now });
@@ -224,7 +277,7 @@ where
 
     /// Sees to a line that can carry this mail. `false`: there is none to be had. Where nobody else had one either meanwhile,
     /// everything ends.
-    async fn open(&self, line: &mut Option<Open>, mail: &Ready) -> bool {
+    async fn open(&self, line: &mut Option<Open>, mail: &Ready<L::Error>) -> bool {
         // A line that has begun the envelope of another mail cannot take it back.
         if line.as_ref().is_some_and(|open| open.announced.is_some_and(|id| id != mail.claimed.id)) {
             self.close(line).await;

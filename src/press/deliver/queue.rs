@@ -1,6 +1,6 @@
 //! What was claimed and not begun, between the one who claims and those who send.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -8,6 +8,10 @@ use tokio::sync::Notify;
 pub(super) const BATCH: u32 = 256;
 /// So many are left when the next are claimed.
 const LOW: usize = 128;
+/// Of one destination, so many are kept aside while its connections are busy; those beyond come again later.
+const ASIDE: usize = 16;
+/// And so many in all.
+const ASIDE_IN_ALL: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Queue<T> {
@@ -19,12 +23,15 @@ pub(super) struct Queue<T> {
 #[derive(Debug)]
 struct State<T> {
     waiting: VecDeque<T>,
+    /// By destination: for whom a connection must be free first.
+    aside: HashMap<String, VecDeque<T>>,
+    kept: usize,
     closed: bool,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        let state = Mutex::new(State { waiting: VecDeque::new(), closed: false });
+        let state = Mutex::new(State { waiting: VecDeque::new(), aside: HashMap::new(), kept: 0, closed: false });
         Queue { state, filled: Notify::new(), low: Notify::new() }
     }
 
@@ -32,8 +39,13 @@ impl<T> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds some; to a closed one nothing.
     pub(super) fn fill(&self, more: Vec<T>) {
-        self.state().waiting.extend(more);
+        let mut state = self.state();
+        if !state.closed {
+            state.waiting.extend(more);
+        }
+        drop(state);
         self.filled.notify_waiters();
     }
 
@@ -42,14 +54,36 @@ impl<T> Queue<T> {
         let mut state = self.state();
         state.closed = true;
         state.waiting.clear();
+        state.aside.clear();
+        state.kept = 0;
         drop(state);
         self.filled.notify_waiters();
+        self.low.notify_one();
     }
 
-    /// The next one, if there is one now.
-    pub(super) fn take_now(&self) -> Option<T> {
+    /// Keeps one until its destination has a connection free; gives it back where there are enough of them.
+    pub(super) fn set_aside(&self, destination: &str, one: T) -> Result<(), T> {
         let mut state = self.state();
-        let taken = state.waiting.pop_front();
+        let kept = state.aside.get(destination).map_or(0, VecDeque::len);
+        if state.closed || kept >= ASIDE || state.kept >= ASIDE_IN_ALL {
+            return Err(one);
+        }
+        state.kept += 1;
+        state.aside.entry(destination.to_owned()).or_default().push_back(one);
+        Ok(())
+    }
+
+    /// A destination may have a connection free that had none.
+    pub(super) fn stir(&self) {
+        if self.state().kept > 0 {
+            self.filled.notify_waiters();
+        }
+    }
+
+    /// The next one, if there is one now; first of those that were set aside and whose destination has room.
+    pub(super) fn take_now(&self, has_room: impl Fn(&str) -> bool) -> Option<T> {
+        let mut state = self.state();
+        let taken = state.take_aside(has_room).or_else(|| state.waiting.pop_front());
         if state.waiting.len() <= LOW {
             self.low.notify_one();
         }
@@ -57,10 +91,10 @@ impl<T> Queue<T> {
     }
 
     /// The next one; `None` when it is closed.
-    pub(super) async fn take(&self) -> Option<T> {
+    pub(super) async fn take(&self, has_room: impl Fn(&str) -> bool) -> Option<T> {
         loop {
             let filled = self.filled.notified();
-            if let Some(taken) = self.take_now() {
+            if let Some(taken) = self.take_now(&has_room) {
                 return Some(taken);
             }
             if self.state().closed {
@@ -75,5 +109,21 @@ impl<T> Queue<T> {
         while self.state().waiting.len() > LOW {
             self.low.notified().await;
         }
+    }
+}
+
+impl<T> State<T> {
+    fn take_aside(&mut self, has_room: impl Fn(&str) -> bool) -> Option<T> {
+        if self.kept == 0 {
+            return None;
+        }
+        let destination = self.aside.keys().find(|destination| has_room(destination))?.clone();
+        let kept = self.aside.get_mut(&destination)?;
+        let taken = kept.pop_front();
+        if kept.is_empty() {
+            self.aside.remove(&destination);
+        }
+        self.kept -= usize::from(taken.is_some());
+        taken
     }
 }

@@ -5,11 +5,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::time::Duration;
 
 use super::SqliteStore;
+use super::pace;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
+use crate::delivery::pace::Rest;
 use crate::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
 };
@@ -187,6 +189,24 @@ impl Ledger for SqliteStore {
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         self.writer.write(move |db| resolve(db, edition, only, resolution, millis(now))).await
+    }
+
+    async fn rests(&self, now: DateTime<Utc>) -> Result<Vec<Rest>, StoreError> {
+        self.readers.read(move |db| pace::rests(db, now)).await
+    }
+
+    async fn rest(&self, rest: &Rest) -> Result<(), StoreError> {
+        let rest = rest.clone();
+        self.writer.write(move |db| pace::rest(db, &rest)).await
+    }
+
+    /// A file has one press: its lock sees to that.
+    async fn presses(&self, _now: DateTime<Utc>) -> Result<u32, StoreError> {
+        Ok(1)
+    }
+
+    async fn accepted_by_day(&self, days: usize, now: DateTime<Utc>) -> Result<Vec<u64>, StoreError> {
+        self.readers.read(move |db| pace::accepted_by_day(db, days, millis(now))).await
     }
 }
 

@@ -100,12 +100,54 @@ pub(super) async fn edition<S: Record>(
     let readers = if readers.is_empty() { digest.title.clone() } else { readers };
     let link = format!("{}preferences", public.url);
     match whole.map(|edition| compose::for_all(&edition.sealed, &link, &readers)) {
-        Some(Ok(html)) => pages::edition(html, &digest.language),
+        Some(Ok(html)) => pages::edition(with_main(html), &digest.language),
         Some(Err(error)) => public.fault(&error, &language),
         None => missing(),
     }
 }
 
+/// The page with its content as the main landmark (WAI-ARIA), for those who go from one to the next. A mail has none: mail
+/// programs show it within their own.
+fn with_main(mut html: String) -> String {
+    let inside = html.find("<body").and_then(|at| Some(at + end_of_tag(&html[at..])?));
+    let (Some(begin), Some(end)) = (inside, html.rfind("</body>")) else { return html };
+    if begin <= end && !html.contains("<main") && !html.contains("role=\"main\"") {
+        html.insert_str(end, "</main>");
+        html.insert_str(begin, "<main>");
+    }
+    html
+}
+
+/// Where the tag at the beginning ends; what is quoted in it does not count.
+fn end_of_tag(html: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, octet) in html.bytes().enumerate() {
+        match (quote, octet) {
+            (None, b'>') => return Some(at + 1),
+            (None, b'"' | b'\'') => quote = Some(octet),
+            (Some(open), _) if open == octet => quote = None,
+            _ => {}
+        }
+    }
+    None
+}
+
 fn is_public(edition: &Edition) -> bool {
     matches!(edition.state, EditionState::Approved | EditionState::Sending | EditionState::Sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edition_becomes_a_page_with_one_main_part() {
+        let page = |html: &str| with_main(html.to_owned());
+        assert_eq!(page("<body a='>' b=\">\"><p>x</p></body>"), "<body a='>' b=\">\"><main><p>x</p></main></body>");
+        for other in
+            ["<p>x</p>", "<body", "</body><body>", "<body><main>x</main></body>", "<body><p role=\"main\"></body>"]
+        {
+            assert_eq!(page(other), other);
+        }
+    }
 }

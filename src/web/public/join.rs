@@ -15,6 +15,9 @@ use crate::subscriber::request::{Ask, Request as Asked, RequestId, RequestKind, 
 use crate::subscriber::token::{About, Grant, Purpose};
 use crate::subscriber::{Address, SubscriptionState};
 
+/// What is said where the trouble is the address.
+pub(super) const BAD_ADDRESS: &str = "subscribe.bad_address";
+
 /// The form; `?digest=` chooses one.
 pub(super) async fn show<S: Record>(State(public): State<Arc<Public<S>>>, request: Request<Body>) -> Page {
     let language = public.language(&request);
@@ -38,7 +41,7 @@ pub(super) async fn ask<S: Record>(State(public): State<Arc<Public<S>>>, request
         return sent(&public, &language);
     }
     let Ok(address) = form.get("address").trim().parse::<Address>() else {
-        return again(StatusCode::UNPROCESSABLE_ENTITY, "subscribe.bad_address");
+        return again(StatusCode::UNPROCESSABLE_ENTITY, BAD_ADDRESS);
     };
     if chosen.is_empty() {
         return again(StatusCode::UNPROCESSABLE_ENTITY, "subscribe.none");
@@ -109,6 +112,7 @@ fn form_page<S: Record>(
         "digests": digests,
         // Nobody's address is longer, and what is longer need not come back.
         "address": address.chars().take(254).collect::<String>(),
+        "bad_address": trouble == Some(BAD_ADDRESS),
         "trouble": trouble.map(|key| public.pages.text(language, key, &[])),
         "stamp": public.guard.stamp(now().timestamp_millis()),
     });

@@ -97,7 +97,7 @@ impl Pages {
         let mut problems: Vec<Problem> = vec![];
         for (language, _) in self.words.languages() {
             for (name, values) in trial::specimens() {
-                let known = self.values(language, "Specimen", values);
+                let known = self.values(name, language, "Specimen", values);
                 let Err(error) = self.registry.render(name, &known) else { continue };
                 let at = error.template_name.as_deref().unwrap_or(name);
                 let Some((_, file)) = files.iter().find(|(name, _)| *name == at) else { continue };
@@ -141,7 +141,7 @@ impl Pages {
             .map(|map| map.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect())
             .unwrap_or_default();
         let title = self.text(language, title, &filled);
-        let all = self.values(language, &title, values);
+        let all = self.values(name, language, &title, values);
         match self.registry.render(name, &all) {
             Ok(html) => answer(status, "text/html; charset=utf-8", html, POLICY, language),
             Err(error) => {
@@ -159,10 +159,13 @@ impl Pages {
     }
 
     /// What a page is filled with: what every page has, and its own values.
-    fn values(&self, language: &str, title: &str, own: Value) -> Value {
+    fn values(&self, name: &str, language: &str, title: &str, own: Value) -> Value {
+        // What a button has done is shown once: the same page in another language would be the one with the button.
+        let done = ["sent", "confirmed", "unsubscribed"].contains(&name);
         let languages: Vec<Value> = self
             .words
             .languages()
+            .filter(|_| !done)
             .map(|(tag, name)| json!({ "tag": tag, "name": name, "current": tag == language }))
             .collect();
         let mut all = json!({
@@ -189,7 +192,7 @@ impl Pages {
             _ => ("problem.fault.title", "problem.fault.text"),
         };
         let text = self.text(language, text, &[]);
-        self.page(status, "problem", language, title, json!({ "text": text }))
+        self.page(status, "problem", language, title, json!({ "text": text, "again": which == "link" }))
     }
 
     /// The stylesheet.

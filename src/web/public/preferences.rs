@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{Request, StatusCode};
-use chrono::{Days, NaiveTime};
+use chrono::{DateTime, Days, NaiveTime, Utc};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -32,6 +32,7 @@ fn link_form<S: Record>(
 ) -> Page {
     let values = json!({
         "address": address.chars().take(254).collect::<String>(),
+        "bad_address": trouble == Some(join::BAD_ADDRESS),
         "trouble": trouble.map(|key| public.pages.text(language, key, &[])),
         "stamp": public.guard.stamp(now().timestamp_millis()),
     });
@@ -51,7 +52,7 @@ pub(super) async fn link<S: Record>(State(public): State<Arc<Public<S>>>, reques
     }
     let again = |status, trouble| link_form(&public, &language, status, form.get("address"), Some(trouble));
     let Ok(address) = form.get("address").trim().parse::<Address>() else {
-        return again(StatusCode::UNPROCESSABLE_ENTITY, "subscribe.bad_address");
+        return again(StatusCode::UNPROCESSABLE_ENTITY, join::BAD_ADDRESS);
     };
     if !public.guard.is_ripe(form.get("stamp"), now().timestamp_millis()) {
         public.tally.robots.increment(1);
@@ -115,7 +116,7 @@ pub(super) async fn change<S: Record>(
         "resume" => public.store.take_break(id, None, now()).await,
         "move" => {
             let Ok(address) = form.get("address").trim().parse::<Address>() else {
-                let bad = Some("subscribe.bad_address");
+                let bad = Some(join::BAD_ADDRESS);
                 return page(&public, id, &language, StatusCode::UNPROCESSABLE_ENTITY, bad).await;
             };
             let ask = Ask {
@@ -133,6 +134,11 @@ pub(super) async fn change<S: Record>(
         Ok(()) => page(&public, id, &language, StatusCode::OK, None).await,
         Err(error) => public.fault(&error, &language),
     }
+}
+
+/// A day that no line break tears apart: with word joiners (U+2060) after its hyphens.
+fn day(at: DateTime<Utc>) -> String {
+    at.format("%Y-\u{2060}%m-\u{2060}%d").to_string()
 }
 
 async fn page<S: Record>(
@@ -161,7 +167,7 @@ async fn page<S: Record>(
     let values = json!({
         "digests": digests,
         "address": held.subscriber.as_ref().map(|s| s.address.as_str()),
-        "paused": held.paused_until.filter(|until| *until > now()).map(|until| until.format("%Y-%m-%d").to_string()),
+        "paused": held.paused_until.filter(|until| *until > now()).map(day),
         "trouble": trouble.map(|key| public.pages.text(language, key, &[])),
     });
     public.pages.page(status, "preferences", language, "preferences.title", values)

@@ -175,7 +175,7 @@ impl Postfix {
             let read = as_root("cat").arg(self.folder.path().join(name)).output().unwrap();
             String::from_utf8_lossy(&read.stdout).into_owned()
         };
-        read("master.log") + &read("data/log")
+        [read("master.log"), read("data/log")].concat()
     }
 }
 

@@ -1,11 +1,43 @@
 //! A newsroom in a folder that is thrown away, and the real program run in it.
 
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A newsroom in a folder of its own.
 pub struct Room {
     folder: tempfile::TempDir,
+}
+
+/// `pressrun serve` at work; killed when dropped.
+pub struct Serving {
+    pub at: SocketAddr,
+    pub child: Child,
+}
+
+impl Serving {
+    /// Starts this command, which is `pressrun serve --json`.
+    pub fn of(command: &mut Command) -> Serving {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&line).expect("it serves");
+        Serving { at: event["address"].as_str().unwrap().parse().unwrap(), child }
+    }
+
+    /// Asks it to stop, as a service manager does; how it ended.
+    pub fn stop(mut self) -> ExitStatus {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// What a run of the program left behind.
@@ -100,6 +132,12 @@ impl Room {
     /// Starts the program and leaves it running.
     pub fn start(&self, arguments: &[&str]) -> Child {
         self.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Starts `pressrun serve` on a port of its own.
+    pub fn serve(&self, arguments: &[&str]) -> Serving {
+        let all = [&["serve", "--json", "--bind", "127.0.0.1:0"], arguments].concat();
+        Serving::of(&mut self.command(&all))
     }
 
     /// Changes the ledger behind the program's back; how many rows.

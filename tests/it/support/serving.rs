@@ -1,35 +1,15 @@
-//! The real program, serving its pages.
+//! Asking the program that serves its pages.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::room::Room;
-
-/// `pressrun serve` of a room, on a port of its own. Killed where it was not stopped.
-pub struct Serving {
-    child: Child,
-    at: String,
-}
+use super::room::{Room, Serving};
 
 impl Serving {
-    /// Starts it, with these variables of the environment. Its log goes to `serve.log`.
-    pub fn start(room: &Room, variables: &[(&str, &str)]) -> Serving {
-        let log = std::fs::File::create(room.path("serve.log")).unwrap();
-        let mut command = room.command(&["serve", "--json", "--bind", "127.0.0.1:0"]);
-        command.envs(variables.iter().copied());
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let at = event["address"].as_str().unwrap().to_owned();
-        Serving { child, at }
-    }
-
     /// The whole answer, as it came.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> String {
-        let mut socket = TcpStream::connect(&self.at).unwrap();
+        let mut socket = TcpStream::connect(self.at).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let kind = "Content-Type: application/x-www-form-urlencoded";
         let length = body.len();
@@ -43,26 +23,18 @@ impl Serving {
         answer
     }
 
-    /// Fills in the form; `address` and `digest` as they stand in a form's body.
-    pub fn subscribe(&self, address: &str, digest: &str) {
+    /// The stamp of its form.
+    pub fn stamp(&self) -> String {
         let page = self.ask("GET", "/subscribe", "");
-        let stamp = page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-        let answer = self.ask("POST", "/subscribe", &format!("address={address}&digest={digest}&stamp={stamp}"));
+        page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+    }
+
+    /// Fills in the form, `address` and `digest` as they stand in a form's body; the answer.
+    pub fn subscribe(&self, address: &str, digest: &str) -> String {
+        let body = format!("address={address}&digest={digest}&stamp={}", self.stamp());
+        let answer = self.ask("POST", "/subscribe", &body);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    }
-
-    /// Asks it to end.
-    pub fn stop(mut self) {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(told.success());
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        answer
     }
 }
 
