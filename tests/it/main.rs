@@ -26,6 +26,7 @@ mod postfix;
 mod press;
 mod public_pages;
 mod publish;
+mod published_addresses;
 mod readers_over_http;
 mod reading_articles;
 mod restored_ledger;

@@ -91,7 +91,7 @@ fn logs_of_every_kind_hold_no_address_no_token_and_no_key() {
     let secrets = secrets(&room, &mails);
     assert!(secrets.len() > 10, "{}", secrets.len());
     for (which, log) in &logs {
-        assert!(log.lines().count() > 5, "{which} logs: {log}");
+        assert!(log.lines().count() > 1, "{which} logs: {log}");
         for secret in &secrets {
             let line = log.lines().find(|line| line.to_lowercase().contains(&secret.to_lowercase()));
             assert_eq!(line, None, "{which} tells {secret}");
