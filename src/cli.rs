@@ -20,6 +20,7 @@ mod run;
 mod schedule;
 mod send;
 mod serve;
+mod standby;
 mod subscribers;
 mod turn;
 mod watch;
@@ -77,7 +78,7 @@ enum Command {
     Subscribers(subscribers::Arguments),
     /// Who got what, when, and what the server said
     Ledger(ledger::Arguments),
-    /// Serve the feeds and the public pages over HTTP, and send confirmations
+    /// Serve the feeds and the public pages over HTTP, and do what `run` does at its time
     Serve(serve::Arguments),
     /// Send what has changed in the feeds to folders and buckets, and tell the hubs
     Publish(publish::Arguments),

@@ -93,6 +93,8 @@ pub struct PublishSettings {
 pub struct ServeSettings {
     /// Where it listens.
     pub bind: SocketAddr,
+    /// The press runs beside it.
+    pub press: bool,
     /// Proxies whose word about clients is believed.
     pub trusted: Vec<IpNet>,
     /// How long requests of readers hold, and how often one inbox is written to.

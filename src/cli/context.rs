@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Common, failures, keys, output};
 use crate::config::{LedgerAddress, Overrides, Refused, Settings};
@@ -13,7 +13,7 @@ use crate::digest::{Digest, Edition, EditionId, EditionState, Editions};
 use crate::error::{Failure, Kind};
 use crate::newsroom::Problem;
 use crate::newsroom::problem;
-use crate::press::PressLock;
+use crate::press::{Meter, PressLock, Stop};
 use crate::store::SqliteStore;
 
 /// The ledger's database.
@@ -22,6 +22,9 @@ pub(crate) type Store = Arc<SqliteStore>;
 /// The configuration, and what runs asynchronous work.
 pub(crate) struct Context {
     pub(crate) settings: Settings,
+    /// What the press counts.
+    pub(crate) meter: Meter,
+    stop: OnceLock<Stop>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -38,7 +41,17 @@ impl Context {
         })?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))?;
-        Ok(Context { settings, runtime })
+        Ok(Context { settings, meter: Meter::default(), stop: OnceLock::new(), runtime })
+    }
+
+    /// Set when a signal asks this process to end.
+    pub(crate) fn stop(&self) -> Result<Stop, Failure> {
+        if let Some(stop) = self.stop.get() {
+            return Ok(stop.clone());
+        }
+        let stop = self.block_on(async { Stop::on_signals() });
+        let stop = stop.map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))?;
+        Ok(self.stop.get_or_init(|| stop).clone())
     }
 
     /// Runs asynchronous work to its end.

@@ -17,7 +17,7 @@ use crate::store::SqliteStore;
 use crate::{publish, source};
 
 /// Where articles come from, if not from the configured folder.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Articles {
     /// Read articles as JSON Lines from this file instead of the folder; `-` is standard input
     #[arg(long = "articles", value_name = "FILE")]

@@ -269,6 +269,7 @@ pub struct Public {
 #[allow(missing_docs, reason = "the fields of `ServeSettings`, as written")]
 pub struct Serve {
     pub bind: Option<String>,
+    pub press: Option<bool>,
     pub trusted_proxies: Vec<String>,
     pub confirm_within: Option<String>,
     pub one_letter_in: Option<String>,

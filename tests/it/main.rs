@@ -24,6 +24,7 @@ mod main_job;
 mod operating;
 mod postfix;
 mod press;
+mod press_beside_pages;
 mod public_pages;
 mod publish;
 mod published_addresses;
