@@ -1,12 +1,14 @@
 //! `pressrun ledger …`: who got what, when, and what the server said.
 
+mod moving;
+
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
 use super::{Common, Done, failures, output};
-use crate::config::LedgerAddress;
+use crate::config::{LedgerAddress, PostgresAddress};
 use crate::delivery::ledger::Resolution;
 use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
@@ -58,6 +60,12 @@ enum Action {
         /// The edition's number in `edition list`
         edition: i64,
     },
+    /// Copy everything into a database on a server, all of it or nothing; it goes on there
+    Move {
+        /// postgres://USER@HOST:PORT/DATABASE; empty
+        #[arg(long, value_name = "ADDRESS")]
+        to: String,
+    },
     /// Copy the ledger into a file, safely while it is in use
     Backup {
         /// The copy; must not be there yet
@@ -97,9 +105,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     if let Action::Restore { file } = &arguments.action {
         return restore(common, &context, &Context::here(file));
     }
+    if let Action::Move { to } = &arguments.action {
+        return moving::run(common, &context, to);
+    }
     let store = context.store()?;
     match arguments.action {
-        Action::Restore { .. } => Ok(()),
         Action::Show { edition, address, uncertain, refused } => {
             let list = match (uncertain, refused) {
                 (true, _) => Some(List::Uncertain),
@@ -111,17 +121,36 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
         Action::Resolve { edition, decision } => resolve(common, &context, &store, edition, decision),
         Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
         Action::Resume { edition } => pause(common, &context, &store, edition, None),
-        Action::Backup { file } => {
-            context.block_on(store.backup(Context::here(&file))).map_err(failures::ledger)?;
-            output::line(common, "backup", context.shown(&file));
+        // Done before the ledger was opened.
+        Action::Move { .. } | Action::Restore { .. } => Ok(()),
+        Action::Backup { file } => backup(common, &context, &store, &file),
+    }
+}
+
+fn backup(common: &Common, context: &Context, store: &Store, file: &Path) -> Done {
+    match (store.as_ref(), &context.settings.ledger) {
+        (crate::store::Store::Sqlite(store), _) => {
+            context.block_on(store.backup(Context::here(file))).map_err(failures::ledger)?;
+            output::line(common, "backup", context.shown(file));
             Ok(())
         }
+        (_, LedgerAddress::Postgres(at)) => {
+            let PostgresAddress { host, port, user, database, .. } = at;
+            Err(Failure::new(Kind::Usage, "a ledger on a server is copied by the server's own tools").hint(format!(
+                "pg_dump --format=custom --file={} --host={host} --port={port} --username={user} {database}",
+                file.display()
+            )))
+        }
+        _ => Err(Failure::new(Kind::Bug, "the ledger is not where the configuration says")),
     }
 }
 
 /// Puts a copy in the ledger's place, which must be free, and takes it up before anybody else can.
 fn restore(common: &Common, context: &Context, copy: &Path) -> Done {
-    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
+    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger else {
+        return Err(Failure::new(Kind::Usage, "this ledger is on a server")
+            .hint("restore it with the server's own tools; docs/OPERATING.md tells what to look at then"));
+    };
     let _alone = context.press_lock()?;
     if ledger.exists() {
         return Err(Failure::new(Kind::Usage, format!("there is a ledger already: {}", context.shown(ledger)))

@@ -11,7 +11,7 @@ use crate::config::signing;
 use crate::digest::render::TemplateFile;
 use crate::error::{Failure, Kind};
 use crate::press::Stop;
-use crate::store::SqliteStore;
+use crate::store::Store;
 use crate::web;
 use crate::web::public::{self, Own, Public};
 
@@ -94,7 +94,7 @@ impl Drop for Ends {
 }
 
 /// The public pages, with the newsroom's own files in place of the embedded ones.
-fn pages(common: &Common, context: &Context) -> Result<Arc<Public<SqliteStore>>, Failure> {
+fn pages(common: &Common, context: &Context) -> Result<Arc<Public<Store>>, Failure> {
     let settings = &context.settings;
     let options = public::Options {
         digests: settings.digests.clone(),
