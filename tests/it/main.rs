@@ -32,6 +32,8 @@ mod published_addresses;
 mod readers_over_http;
 mod reading_articles;
 mod restored_ledger;
+mod returned;
+mod returns;
 mod schedule;
 mod serve;
 mod several_machines;
