@@ -1,6 +1,5 @@
 //! The secrets that stand beside the ledger, each in a file that only its owner may read, made when it is missing.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -36,11 +35,11 @@ pub(crate) fn erasure(context: &Context) -> Result<ErasureKey, Failure> {
     })
 }
 
-/// Octets of the system's randomness.
+/// Octets of the system's randomness; from the kernel, because the crypto library takes a tenth of a second of the processor
+/// to prepare a generator of its own, which every command would wait for.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut octets = [0; N];
-    let filled = SystemRandom::new().fill(&mut octets);
-    filled.map_err(|_| Failure::new(Kind::Unavailable, "the system gives no random numbers"))?;
+    getrandom::fill(&mut octets).map_err(|_| Failure::new(Kind::Unavailable, "the system gives no random numbers"))?;
     Ok(octets)
 }
 

@@ -211,9 +211,8 @@ pub(crate) fn deliver(
         };
         let composing = Arc::clone(&writer);
         let compose = move |c: &Claimed| {
-            let mail = composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref());
-            // The press ends in good order, and nothing goes out unsigned.
-            mail.unwrap_or_else(|failure| panic!("{failure}"))
+            // Nothing goes out unsigned: the press ends in good order.
+            composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref())
         };
         let sending = async {
             let report = press::deliver(job, compose, chrono::Utc::now, |p| {
@@ -278,6 +277,6 @@ fn ended(end: press::deliver::End<StoreError>) -> Result<Halt, Failure> {
             .hint("nothing is lost: mend it and run again")),
         End::Unopened(error) => Err(failures::transport(&error)),
         End::Ledger(error) => Err(failures::ledger(error)),
-        End::Fault(what) => Err(Failure::new(Kind::Bug, what)),
+        End::Fault(failure) => Err(failure),
     }
 }

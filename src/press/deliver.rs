@@ -30,6 +30,7 @@ use crate::delivery::pace::Pace;
 use crate::delivery::warm_up;
 use crate::delivery::{Claimed, Ledger, Reply};
 use crate::digest::EditionId;
+use crate::error::{Failure, Kind};
 use crate::mail::Mail;
 use crate::transport::{OpenError, Transport};
 use course::Course;
@@ -138,15 +139,16 @@ pub enum End<E> {
     Unopened(OpenError),
     /// The ledger failed.
     Ledger(E),
-    /// A fault of this program.
-    Fault(String),
+    /// A mail cannot be written, or another fault of this program.
+    Fault(Failure),
 }
 
-/// Sends what waits of an edition. `compose` writes a claimed delivery's mail; `now` is the clock; `progress` is called a few
+/// Sends what waits of an edition. `compose` writes a claimed delivery's mail, or says why it cannot, which ends everything:
+/// nothing goes out that is not whole. `now` is the clock; `progress` is called a few
 /// times a second, and at the end.
 pub async fn deliver<L: Ledger>(
     job: Job<L>,
-    compose: impl Fn(&Claimed) -> Mail + Send + Sync + 'static,
+    compose: impl Fn(&Claimed) -> Result<Mail, Failure> + Send + Sync + 'static,
     now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
     progress: impl Fn(&Progress),
 ) -> Report<L::Error> {
@@ -167,7 +169,7 @@ async fn run<L: Ledger, C, N>(
     progress: impl Fn(&Progress),
 ) -> Result<End<L::Error>, L::Error>
 where
-    C: Fn(&Claimed) -> Mail + Send + Sync + 'static,
+    C: Fn(&Claimed) -> Result<Mail, Failure> + Send + Sync + 'static,
     N: Fn() -> DateTime<Utc> + Send + Sync + 'static,
 {
     let Job { ledger, edition, options, press, .. } = job;
@@ -180,7 +182,7 @@ where
     if let Some(warm_up) = options.warm_up {
         course.ceiling(warm_up.left(&ledger.accepted_by_day(warm_up::DAYS + 1, now()).await?));
     }
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(options.connections));
     let mut lines = JoinSet::new();
     for number in 0..usize::from(job.options.connections.max(1)) {
         let worker = Worker {
@@ -217,7 +219,9 @@ where
             }
             ended = lines.join_next() => match ended {
                 Some(Ok(())) => {}
-                Some(Err(panic)) => course.end(End::Fault(panic.to_string())),
+                Some(Err(panic)) => {
+                    course.end(End::Fault(Failure::new(Kind::Bug, "a line of the press broke off").because(panic)));
+                },
                 None => break,
             },
             () = job.stop.wait(), if !stopping => {

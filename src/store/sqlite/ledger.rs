@@ -50,7 +50,7 @@ impl Ledger for SqliteStore {
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let press = press.clone();
         self.writer
-            .write(move |db| {
+            .write_unguarded(move |db| {
                 for settlement in &settle {
                     settle_one(db, &press, settlement)?;
                 }
@@ -330,12 +330,32 @@ fn write_attempt(
     held: bool,
     when: i64,
 ) -> Result<(), StoreError> {
+    // Read first and inserted then: an INSERT that selects from its own table makes a table in memory each time.
+    let known = db
+        .prepare_cached(
+            "SELECT d.begun, (SELECT max(number) FROM attempt WHERE delivery = ?1), s.key GLOB 'erased:*'
+             FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE d.id = ?1",
+        )?
+        .query_row([id.0], |r| Ok((r.get::<_, Option<i64>>(0)?, r.get::<_, Option<i64>>(1)?, r.get::<_, bool>(2)?)))
+        .optional()?;
+    let Some((begun, last, erased)) = known else { return Ok(()) };
+    // A reply often repeats the address: that of a mail which was in flight when its reader was erased comes afterwards.
+    let text = if erased { "" } else { &reply.text };
     db.prepare_cached(
         "INSERT INTO attempt (delivery, number, begun, ended, outcome, held, code, status, text)
-         SELECT id, 1 + coalesce((SELECT max(number) FROM attempt WHERE delivery = ?1), 0), begun, ?2, ?3, ?4, ?5, ?6, ?7
-         FROM delivery WHERE id = ?1",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute(params![id.0, when, outcome.as_str(), held, reply.code, reply.status, reply.text])?;
+    .execute(params![
+        id.0,
+        1 + last.unwrap_or(0),
+        begun,
+        when,
+        outcome.as_str(),
+        held,
+        reply.code,
+        reply.status,
+        text
+    ])?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 /// Says that an `SQLite` file is a ledger of ours: `PRsr`.
 const APPLICATION: i64 = 0x5052_7372;
 /// Step n brings version n - 1 to version n (`PRAGMA user_version`). Never changed once released.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -16,6 +16,7 @@ const STEPS: [&str; 8] = [
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 
 /// Brings a ledger to this program's version, in one transaction.
