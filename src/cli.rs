@@ -24,6 +24,7 @@ mod standby;
 mod subscribers;
 mod turn;
 mod watch;
+mod work;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -74,6 +75,8 @@ enum Command {
     Edition(edition::Arguments),
     /// Send a digest's approved editions, or a test of the next one
     Send(send::Arguments),
+    /// Send approved editions until stopped; with the ledger on a server, on any number of machines
+    Work(work::Arguments),
     /// Import, list, add, remove or export subscribers
     Subscribers(subscribers::Arguments),
     /// Who got what, when, and what the server said
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Schedule(a) => schedule::run(common, &a),
         Command::Edition(a) => edition::run(common, a),
         Command::Send(a) => send::run(common, &a),
+        Command::Work(a) => work::run(common, &a),
         Command::Subscribers(a) => subscribers::run(common, a),
         Command::Ledger(a) => ledger::run(common, a),
         Command::Serve(a) => serve::run(common, &a),

@@ -206,7 +206,7 @@ pub(crate) fn deliver(
             edition: edition.id,
             options: context.settings.press.clone(),
             press,
-            alone: true,
+            alone: context.alone(),
             stop,
         };
         let composing = Arc::clone(&writer);

@@ -13,7 +13,6 @@ use crate::incremental::{self, Need, Setup};
 use crate::newsroom::{Bodies, Newsroom, Problem, Severity};
 use crate::press::seal::Desk;
 use crate::publish::build::BuildReport;
-use crate::store::SqliteStore;
 use crate::{publish, source};
 
 /// Where articles come from, if not from the configured folder.
@@ -80,7 +79,7 @@ impl Material {
         store: &'a Store,
         digest: &'a Digest,
         templates: &'a Templates,
-    ) -> Desk<'a, SqliteStore> {
+    ) -> Desk<'a, crate::store::Store> {
         Desk {
             editions: store.as_ref(),
             newsroom: &self.newsroom,

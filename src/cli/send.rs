@@ -126,8 +126,14 @@ pub(crate) fn deliver_all(
     Ok(Left { waiting: left })
 }
 
-/// Sends one edition. Answers how many deliveries still wait.
-fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition, hours: Hours) -> Result<u64, Failure> {
+/// Sends one edition. Answers how many deliveries still wait, but for those that a person or quiet hours hold back.
+pub(super) fn deliver(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    edition: &Edition,
+    hours: Hours,
+) -> Result<u64, Failure> {
     seal::verify(edition).map_err(|e| failures::seal(common, e))?;
     let digest = context.digest(&edition.digest)?;
     let quiet = digest.quiet.filter(|_| hours == Hours::Kept);

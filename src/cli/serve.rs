@@ -9,7 +9,7 @@ use super::standby::Standby;
 use super::{Common, Done, failures, keys, mailing, output};
 use crate::error::{Failure, Kind};
 use crate::press::Stop;
-use crate::store::SqliteStore;
+use crate::store::Store;
 use crate::web;
 use crate::web::public::{self, Own, Public};
 
@@ -92,7 +92,7 @@ impl Drop for Ends {
 }
 
 /// The public pages, with the newsroom's own files in place of the embedded ones.
-fn pages(context: &Context) -> Result<Arc<Public<SqliteStore>>, Failure> {
+fn pages(context: &Context) -> Result<Arc<Public<Store>>, Failure> {
     let settings = &context.settings;
     let options = public::Options {
         digests: settings.digests.clone(),

@@ -25,7 +25,7 @@ pub struct ConfigFile {
     pub subscribers: Option<Subscribers>,
     /// A folder.
     pub templates: Option<String>,
-    /// A file.
+    /// A file, or `postgres://…`.
     pub ledger: Option<String>,
     /// `directory:…`, `smtp://…`, `smtps://…`; several relays are a list.
     pub transport: Option<OneOrMany>,

@@ -43,6 +43,8 @@ const PROGRESS: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked what other presses have heard, and how many there are.
 const LISTEN: Duration = Duration::from_secs(10);
+/// Deliveries claimed at once for each line, where others share the work.
+const SHARED: u32 = 4;
 
 /// What is to be sent, through what, and how.
 #[derive(Debug)]
@@ -182,7 +184,7 @@ where
     if let Some(warm_up) = options.warm_up {
         course.ceiling(warm_up.left(&ledger.accepted_by_day(warm_up::DAYS + 1, now()).await?));
     }
-    let queue = Arc::new(Queue::new(options.connections));
+    let queue = Arc::new(Queue::new(options.connections, job.alone));
     let mut lines = JoinSet::new();
     for number in 0..usize::from(job.options.connections.max(1)) {
         let worker = Worker {
@@ -257,8 +259,8 @@ async fn feed<L: Ledger>(
 ) -> Result<(), L::Error> {
     let Job { ledger, edition, options, press, .. } = job;
     let mut patience = None;
-    let mut listened = Instant::now();
-    let batch = batch(options);
+    let (mut listened, mut rescued) = (Instant::now(), Instant::now());
+    let batch = batch(job);
     loop {
         tokio::select! {
             () = queue.low() => {}
@@ -270,6 +272,11 @@ async fn feed<L: Ledger>(
         if listened.elapsed() >= LISTEN {
             listen(job, course, now()).await?;
             listened = Instant::now();
+        }
+        // Others die while this one is busy.
+        if !job.alone && rescued.elapsed() >= LOOK.min(options.lease / 4) {
+            course.found_uncertain(ledger.rescue(false, options.uncertain, now()).await?);
+            rescued = Instant::now();
         }
         let claimed = ledger.claim(press, *edition, batch, options.lease, now()).await?;
         if !claimed.is_empty() {
@@ -311,9 +318,13 @@ async fn listen<L: Ledger>(job: &Job<L>, course: &Course<L::Error>, now: DateTim
     Ok(())
 }
 
-/// Deliveries claimed at once: where few go in a minute, no more than go well before the lease is over.
-fn batch(options: &Options) -> u32 {
-    let Some(per_minute) = options.limits.per_minute else { return BATCH };
+/// Deliveries claimed at once: where few go in a minute, no more than go well before the lease is over; and where others share
+/// the work, no more than keeps the lines busy.
+fn batch<L>(job: &Job<L>) -> u32 {
+    let options = &job.options;
+    let lines = u32::from(options.connections.max(1));
+    let most = if job.alone { BATCH } else { BATCH.min(lines * SHARED) };
+    let Some(per_minute) = options.limits.per_minute else { return most };
     let seconds = u32::try_from(options.lease.as_secs() / 4).unwrap_or(u32::MAX);
-    (per_minute.get().saturating_mul(seconds) / 60).clamp(u32::from(options.connections.max(1)), BATCH)
+    (per_minute.get().saturating_mul(seconds) / 60).max(lines).min(most)
 }

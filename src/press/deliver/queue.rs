@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 pub(super) const BATCH: u32 = 32;
 /// So many are left for each line when the next are claimed…
 const LOW_A_LINE: usize = 4;
-/// …and at least so many: some milliseconds' work for one that is fast.
+/// …and at least so many, unless others share the work: some milliseconds' work for one that is fast. Where they do, one would
+/// still be at work when they have nothing left.
 const LOW: usize = 64;
 /// Of one destination, so many are kept aside while its connections are busy; those beyond come again later.
 const ASIDE: usize = 16;
@@ -35,9 +36,10 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(lines: u16) -> Self {
+    pub(super) fn new(lines: u16, alone: bool) -> Self {
         let state = Mutex::new(State { waiting: VecDeque::new(), aside: HashMap::new(), kept: 0, closed: false });
-        Queue { state, mark: LOW.max(LOW_A_LINE * usize::from(lines)), filled: Notify::new(), low: Notify::new() }
+        let mark = LOW_A_LINE * usize::from(lines);
+        Queue { state, mark: if alone { mark.max(LOW) } else { mark }, filled: Notify::new(), low: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {

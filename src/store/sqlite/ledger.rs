@@ -8,6 +8,7 @@ use super::SqliteStore;
 use super::pace;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
+use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
@@ -18,12 +19,6 @@ use crate::delivery::{
 use crate::digest::EditionId;
 use crate::store::StoreError;
 use crate::subscriber::{Address, SubscriberId};
-
-/// A delivery that became uncertain more often than this is sent again only after [`DOUBTFUL_WAIT`]: a relay that breaks
-/// after every dot would otherwise be sent the same mail as fast as the line allows.
-const QUICK_RESENDS: i64 = 5;
-/// Milliseconds.
-const DOUBTFUL_WAIT: i64 = 10 * 60 * 1000;
 
 impl Ledger for SqliteStore {
     type Error = StoreError;
@@ -368,7 +363,7 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
     let mut query =
         db.prepare_cached("SELECT id FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
     let stuck: Vec<i64> = query.query_map(params![alone, now], |r| r.get(0))?.collect::<Result<_, _>>()?;
-    let lost = Reply { code: 0, status: None, text: "the press stopped before the answer was written down".to_owned() };
+    let lost = lost();
     for id in &stuck {
         write_attempt(db, DeliveryId(*id), AttemptOutcome::Uncertain, &lost, true, now)?;
         db.prepare_cached(

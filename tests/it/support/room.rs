@@ -116,7 +116,13 @@ impl Room {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pressrun"));
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
-        for name in ["PRESSRUN_CONFIG", "PRESSRUN_TRANSPORT", "PRESSRUN_LOG", "PRESSRUN_SMTP_PASSWORD"] {
+        for name in [
+            "PRESSRUN_CONFIG",
+            "PRESSRUN_TRANSPORT",
+            "PRESSRUN_LOG",
+            "PRESSRUN_SMTP_PASSWORD",
+            "PRESSRUN_LEDGER_PASSWORD",
+        ] {
             command.env_remove(name);
         }
         command
