@@ -85,7 +85,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Send what has changed in the feeds to folders and buckets, and tell the hubs
     Publish(publish::Arguments),
-    /// Read mail that came back: who unsubscribes by mail
+    /// Read mail that came back: bounces, complaints, who unsubscribes by mail
     Returns(returns::Arguments),
     /// Keys that mails are signed with
     Dkim(dkim::Arguments),
@@ -94,7 +94,7 @@ enum Command {
 /// Runs the command of this process; answers its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log();
+    start_log(arguments.common.json);
     let common = &arguments.common;
     let done = match arguments.command {
         Command::Run(a) => run::run(common, &a),
@@ -121,11 +121,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The log goes to standard error, warnings and worse, unless `PRESSRUN_LOG` says otherwise.
-fn start_log() {
-    use tracing_subscriber::EnvFilter;
+/// The log goes to standard error, warnings and worse, unless `PRESSRUN_LOG` says otherwise; for machines, an object of JSON
+/// a line.
+fn start_log(json: bool) {
+    use tracing::Level;
+    use tracing_subscriber::{
+        EnvFilter, Layer, filter::filter_fn, fmt::layer, layer::SubscriberExt, util::SubscriberInitExt,
+    };
     let filter = EnvFilter::try_from_env("PRESSRUN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Libraries write out what they work on, readers' addresses too, where they are asked for details.
+    let ours = filter_fn(|event| event.target().starts_with("pressrun") || *event.level() <= Level::INFO);
+    let lines = layer().with_writer(std::io::stderr);
+    let lines = if json { lines.json().boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(filter).with(ours).with(lines).init();
 }
 
 /// What a command answers.

@@ -10,6 +10,8 @@ pub mod headers;
 pub mod letter;
 // A plain-text mail to one of the newsroom's own.
 pub mod note;
+// Return paths that say which delivery comes back.
+pub mod return_path;
 // Mail that comes back to us.
 pub mod returned;
 

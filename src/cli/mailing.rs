@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::context::{Context, Store};
 use super::{Common, failures, keys, output};
 use crate::config::{TransportSettings, signing};
-use crate::delivery::{Claimed, Unsigned};
+use crate::delivery::{Claimed, DeliveryId, Unsigned};
 use crate::digest::{Digest, Edition, Quiet, Sealed};
 use crate::error::{Failure, Kind};
 use crate::mail::Mail;
 use crate::mail::compose::{self, Identity, Reader, Stencil, StencilError};
 use crate::mail::dkim::{Prepared, SignError, Signature};
 use crate::mail::headers::{self, MessageId};
+use crate::mail::return_path::ReturnPath;
 use crate::press::{self, Job};
 use crate::store::StoreError;
 use crate::subscriber::token::{About, Grant, Keys, Purpose};
@@ -25,6 +26,7 @@ pub(crate) struct Writer {
     signing: Option<Prepared>,
     identity: Identity,
     keys: Keys,
+    return_path: Option<ReturnPath>,
     digest: String,
     number: u32,
     from: Address,
@@ -53,6 +55,7 @@ impl Writer {
             stencil,
             identity,
             keys: keys::links(context)?,
+            return_path: context.settings.returns.path.clone(),
             digest: digest.slug.clone(),
             number,
             from: digest.from.address.clone(),
@@ -60,8 +63,25 @@ impl Writer {
     }
 
     /// The mail of one delivery, signed where keys are configured. The same delivery always gives the same mail, whether
-    /// `ahead`, a signature made ahead, is there and fits, or not.
+    /// `ahead`, a signature made ahead, is there and fits, or not. `delivery` names it in the envelope, where the configuration
+    /// wants each mail to have its own return path; the message is the same.
     pub(crate) fn mail(
+        &self,
+        subscriber: SubscriberId,
+        address: &Address,
+        name: &str,
+        ahead: Option<&[u8]>,
+        delivery: Option<DeliveryId>,
+    ) -> Result<Mail, Failure> {
+        let mut mail = self.message(subscriber, address, name, ahead)?;
+        if let (Some(path), Some(delivery)) = (&self.return_path, delivery) {
+            let own = path.address(&self.keys.sign_return(delivery.0));
+            mail.return_path = own.ok_or_else(|| Failure::new(Kind::Bug, "a return path cannot be written"))?;
+        }
+        Ok(mail)
+    }
+
+    fn message(
         &self,
         subscriber: SubscriberId,
         address: &Address,
@@ -212,7 +232,7 @@ pub(crate) fn deliver(
         let composing = Arc::clone(&writer);
         let compose = move |c: &Claimed| {
             // Nothing goes out unsigned: the press ends in good order.
-            composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref())
+            composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref(), Some(c.id))
         };
         let sending = async {
             let report = press::deliver(job, compose, chrono::Utc::now, |p| {

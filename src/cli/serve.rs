@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::standby::Standby;
-use super::{Common, Done, failures, keys, mailing, output};
+use super::{Common, Done, failures, keys, mailing, output, returns};
 use crate::error::{Failure, Kind};
 use crate::press::Stop;
 use crate::store::Store;
@@ -33,6 +33,8 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     options.hubs.clone_from(&settings.feed.hubs);
     let public = pages(&context)?;
     options.counters.push(public.metrics());
+    options.counters.push(context.returned.handle());
+    let reader = returns::reader(&context, &context.store()?)?;
     let press = settings.serve.press && !arguments.no_press;
     if press {
         options.counters.push(context.meter.handle());
@@ -71,6 +73,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
             tokio::select! {
                 () = web::serve(listener, options, router, stop.wait()) => {}
                 () = public.post(transport) => {}
+                () = returns::watch(&context, reader), if !settings.returns.inboxes.is_empty() => {}
             }
         });
         stop.set();

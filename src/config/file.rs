@@ -41,6 +41,8 @@ pub struct ConfigFile {
     pub publish: Option<Vec<Publish>>,
     /// How `pressrun serve` answers.
     pub serve: Option<Serve>,
+    /// Mail that comes back.
+    pub returns: Option<Returns>,
 }
 
 /// A target of publishing.
@@ -277,6 +279,29 @@ pub struct Serve {
     pub per_network: Option<u32>,
     pub per_domain: Option<u32>,
     pub in_all: Option<u32>,
+}
+
+/// Mail that comes back.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `ReturnsSettings`, as written")]
+pub struct Returns {
+    pub address: Option<String>,
+    pub inbox: Option<OneOrMany>,
+    pub every: Option<String>,
+    pub filed: Option<String>,
+    pub password_file: Option<String>,
+    pub trust: Option<String>,
+    pub patience: Option<Patience>,
+}
+
+/// When bounces that are not final become so.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `delivery::returns::Patience`, as written")]
+pub struct Patience {
+    pub bounces: Option<u32>,
+    pub within: Option<String>,
 }
 
 /// One text, or a list.

@@ -29,6 +29,8 @@ mod public_pages;
 mod publish;
 mod readers_over_http;
 mod reading_articles;
+mod returned;
+mod returns;
 mod schedule;
 mod serve;
 mod several_machines;

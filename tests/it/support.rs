@@ -2,6 +2,7 @@
 //! real one, a PostgreSQL server, and a browser.
 
 pub mod browser;
+pub mod dovecot;
 pub mod front;
 pub mod postfix;
 pub mod postgres;
