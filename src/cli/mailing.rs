@@ -36,13 +36,14 @@ impl Writer {
     /// For an edition as it was sealed.
     pub(crate) fn new(context: &Context, digest: &Digest, number: u32, sealed: &Sealed) -> Result<Self, Failure> {
         let public = &context.settings.public;
-        let unsubscribe_url = public
-            .url
-            .join("unsubscribe/")
-            .map_err(|e| Failure::new(Kind::Configuration, "the public address cannot be used").because(e))?;
+        let page = |path| {
+            let url = public.url.join(path);
+            url.map_err(|e| Failure::new(Kind::Configuration, "the public address cannot be used").because(e))
+        };
         let identity = Identity {
             return_path: public.return_path.clone(),
-            unsubscribe_url,
+            unsubscribe_url: page("unsubscribe/")?,
+            preferences_url: page("preferences/")?,
             unsubscribe_mailbox: public.unsubscribe_mailbox.clone(),
         };
         let stencil = Stencil::new(sealed, identity.clone()).map_err(unwritable)?;
@@ -88,7 +89,8 @@ impl Writer {
         name: &str,
         ahead: Option<&[u8]>,
     ) -> Result<Mail, Failure> {
-        let reader = Reader { address, name, token: &self.token(subscriber), message_id: &self.message_id(subscriber) };
+        let own = self.own(subscriber);
+        let reader = own.reader(address, name);
         let values = self.stencil.values(&reader);
         let Some(signing) = &self.signing else { return Ok(self.stencil.signed(&reader, &values, "")) };
         let slices = values.as_slices();
@@ -99,8 +101,8 @@ impl Writer {
 
     /// What is to be kept of a delivery's signature. `None` where mails are not signed, or this one cannot be.
     fn signature(&self, to: &Unsigned) -> Option<Vec<u8>> {
-        let (token, message_id) = (self.token(to.subscriber), self.message_id(to.subscriber));
-        let reader = Reader { address: &to.address, name: &to.name, token: &token, message_id: &message_id };
+        let own = self.own(to.subscriber);
+        let reader = own.reader(&to.address, &to.name);
         let signed = self.signing.as_ref()?.sign(&self.stencil.values(&reader).as_slices());
         signed.ok().map(|signature| signature.as_bytes().to_vec())
     }
@@ -113,16 +115,32 @@ impl Writer {
         address: &Address,
         name: &str,
     ) -> Result<(String, String), Failure> {
-        let reader = Reader { address, name, token: &self.token(subscriber), message_id: &self.message_id(subscriber) };
+        let own = self.own(subscriber);
+        let reader = own.reader(address, name);
         compose::texts(sealed, &self.identity, &reader).map_err(unwritable)
     }
 
-    fn token(&self, subscriber: SubscriberId) -> String {
-        self.keys.sign(Purpose::Unsubscribe, Grant { subscriber, about: About::digest(&self.digest) })
+    fn own(&self, subscriber: SubscriberId) -> Own {
+        let sign = |purpose, about| self.keys.sign(purpose, Grant { subscriber, about });
+        Own {
+            token: sign(Purpose::Unsubscribe, About::digest(&self.digest)),
+            preferences: sign(Purpose::Preferences, About::Everything),
+            message_id: headers::message_id(&self.digest, self.number, subscriber, &self.from),
+        }
     }
+}
 
-    fn message_id(&self, subscriber: SubscriberId) -> MessageId {
-        headers::message_id(&self.digest, self.number, subscriber, &self.from)
+/// What is in one reader's mail, and in no other.
+struct Own {
+    token: String,
+    preferences: String,
+    message_id: MessageId,
+}
+
+impl Own {
+    fn reader<'a>(&'a self, address: &'a Address, name: &'a str) -> Reader<'a> {
+        let Own { token, preferences, message_id } = self;
+        Reader { address, name, token, preferences, message_id }
     }
 }
 

@@ -7,5 +7,6 @@ pub mod front;
 pub mod postfix;
 pub mod postgres;
 pub mod room;
+pub mod serving;
 pub mod smtp_server;
 pub mod tls;
