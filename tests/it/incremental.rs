@@ -431,6 +431,25 @@ fn a_cache_of_another_program_or_of_another_form_is_not_used() {
 }
 
 #[test]
+fn a_date_that_comes_and_a_reason_that_changes_reach_the_feeds() {
+    let mut room = Room::new();
+    room.pieces[1].more = "withdrawn: { date: 2026-02-20, reason: Wrong }\n".into();
+    room.pieces[2].date = "2026-03-01T05:00:00Z".into();
+    (1..3).for_each(|at| room.save(at));
+    std::thread::sleep(TICK);
+    let before = room.compare().unwrap();
+    room.pieces[1].more = "withdrawn: { date: 2026-02-20, reason: Quite wrong }\n".into();
+    room.save(1);
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    assert!(fs::read_to_string(room.path("feeds/atom.xml")).unwrap().contains("Quite wrong"));
+    // Nothing is saved; it is only later.
+    room.hour = 6;
+    let after = room.compare().unwrap();
+    assert_eq!(after.articles, before.articles + 1);
+}
+
+#[test]
 fn a_cache_of_another_configuration_is_not_used() {
     let mut room = Room::new();
     std::thread::sleep(TICK);

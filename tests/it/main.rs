@@ -16,6 +16,7 @@ mod errors;
 mod feeds;
 mod feeds_online;
 mod feeds_read_back;
+mod feeds_survive;
 mod house;
 mod imports;
 mod incremental;
