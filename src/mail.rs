@@ -10,6 +10,8 @@ pub mod headers;
 pub mod letter;
 // A plain-text mail to one of the newsroom's own.
 pub mod note;
+// How a sender stands in the eyes of those who receive.
+pub mod posture;
 // Mail that comes back to us.
 pub mod returned;
 

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
 
 use super::context::{Context, Store};
-use super::{Common, Done, failures, output};
+use super::{Common, Done, doctor, failures, output};
+use crate::config::LedgerAddress;
 use crate::delivery::ledger::Resolution;
 use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
@@ -101,6 +102,10 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
         Action::Resume { edition } => pause(common, &context, &store, edition, None),
         Action::Backup { file } => {
             context.block_on(store.backup(Context::here(&file))).map_err(failures::ledger)?;
+            let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
+            if let Err(error) = std::fs::write(doctor::backup_note(ledger), Utc::now().to_rfc3339()) {
+                tracing::warn!(%error, "the backup is made, and could not be noted");
+            }
             output::line(common, "backup", context.shown(&file));
             Ok(())
         }

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod front;
 pub mod postfix;
+pub mod name_server;
 pub mod room;
 pub mod smtp_server;
 pub mod tls;
