@@ -21,9 +21,11 @@ mod run;
 mod schedule;
 mod send;
 mod serve;
+mod standby;
 mod subscribers;
 mod turn;
 mod watch;
+mod work;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -74,11 +76,13 @@ enum Command {
     Edition(edition::Arguments),
     /// Send a digest's approved editions, or a test of the next one
     Send(send::Arguments),
+    /// Send approved editions until stopped; with the ledger on a server, on any number of machines
+    Work(work::Arguments),
     /// Import, list, add, remove or export subscribers
     Subscribers(subscribers::Arguments),
     /// Who got what, when, and what the server said
     Ledger(ledger::Arguments),
-    /// Serve the feeds and the public pages over HTTP, and send confirmations
+    /// Serve the feeds and the public pages over HTTP, and do what `run` does at its time
     Serve(serve::Arguments),
     /// Send what has changed in the feeds to folders and buckets, and tell the hubs
     Publish(publish::Arguments),
@@ -93,7 +97,7 @@ enum Command {
 /// Runs the command of this process; answers its exit code.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    start_log();
+    start_log(arguments.common.json);
     let common = &arguments.common;
     let done = match arguments.command {
         Command::Run(a) => run::run(common, &a),
@@ -103,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Schedule(a) => schedule::run(common, &a),
         Command::Edition(a) => edition::run(common, a),
         Command::Send(a) => send::run(common, &a),
+        Command::Work(a) => work::run(common, &a),
         Command::Subscribers(a) => subscribers::run(common, a),
         Command::Ledger(a) => ledger::run(common, a),
         Command::Serve(a) => serve::run(common, &a),
@@ -120,11 +125,19 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The log goes to standard error, warnings and worse, unless `PRESSRUN_LOG` says otherwise.
-fn start_log() {
-    use tracing_subscriber::EnvFilter;
+/// The log goes to standard error, warnings and worse, unless `PRESSRUN_LOG` says otherwise; for machines, an object of JSON
+/// a line.
+fn start_log(json: bool) {
+    use tracing::Level;
+    use tracing_subscriber::{
+        EnvFilter, Layer, filter::filter_fn, fmt::layer, layer::SubscriberExt, util::SubscriberInitExt,
+    };
     let filter = EnvFilter::try_from_env("PRESSRUN_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // Libraries write out what they work on, readers' addresses too, where they are asked for details.
+    let ours = filter_fn(|event| event.target().starts_with("pressrun") || *event.level() <= Level::INFO);
+    let lines = layer().with_writer(std::io::stderr);
+    let lines = if json { lines.json().boxed() } else { lines.boxed() };
+    tracing_subscriber::registry().with(filter).with(ours).with(lines).init();
 }
 
 /// What a command answers.

@@ -1,5 +1,7 @@
 //! The configuration as written ([`mod@file`]), and as meant ([`Settings`]).
 
+// `ledger:` as written.
+pub mod database;
 // Times as people write them.
 pub mod duration;
 // As written: serde types of `config.yaml`; unknown keys are refused.
@@ -57,7 +59,9 @@ pub struct Settings {
     pub templates: PathBuf,
     /// The ledger's database.
     pub ledger: LedgerAddress,
-    /// What builds remember; beside the ledger. It need not be there.
+    /// The database's password, where the environment has one.
+    pub ledger_password: Option<SecretString>,
+    /// What builds remember; beside the ledger, or in `var/` where that is on a server. It need not be there.
     pub cache: PathBuf,
     /// Where mails go.
     pub transport: TransportSettings,
@@ -95,6 +99,8 @@ pub struct PublishSettings {
 pub struct ServeSettings {
     /// Where it listens.
     pub bind: SocketAddr,
+    /// The press runs beside it.
+    pub press: bool,
     /// Proxies whose word about clients is believed.
     pub trusted: Vec<IpNet>,
     /// How long requests of readers hold, and how often one inbox is written to.
@@ -126,6 +132,36 @@ pub struct SubscriberFile {
 pub enum LedgerAddress {
     /// A file.
     Sqlite(PathBuf),
+    /// A database on a server.
+    Postgres(PostgresAddress),
+}
+
+/// A database on a PostgreSQL server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresAddress {
+    /// A name, an address, or the folder of a socket.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who.
+    pub user: String,
+    /// The database's name.
+    pub database: String,
+    /// A file that holds the password.
+    pub password_file: Option<PathBuf>,
+    /// Whether the line is encrypted, and the server's name checked.
+    pub tls: bool,
+    /// One more certificate to trust.
+    pub trust: Option<PathBuf>,
+    /// Connections at once, at most.
+    pub connections: usize,
+}
+
+impl std::fmt::Display for PostgresAddress {
+    /// As people name it; without the user.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}:{}", self.database, self.host, self.port)
+    }
 }
 
 /// Where mails go.
@@ -159,13 +195,19 @@ pub struct Overrides {
     pub transport: Option<String>,
     /// The relay's password; the environment's [`secret::SMTP_PASSWORD`].
     pub smtp_password: Option<SecretString>,
+    /// The password of the ledger's database; the environment's [`secret::LEDGER_PASSWORD`].
+    pub ledger_password: Option<SecretString>,
 }
 
 impl Overrides {
-    /// What the environment says: the relay's password.
+    /// What the environment says: passwords.
     pub fn from_environment() -> Overrides {
-        let password = std::env::var(secret::SMTP_PASSWORD).ok().filter(|password| !password.is_empty());
-        Overrides { transport: None, smtp_password: password.map(SecretString::from) }
+        let password = |name| std::env::var(name).ok().filter(|password| !password.is_empty()).map(SecretString::from);
+        Overrides {
+            transport: None,
+            smtp_password: password(secret::SMTP_PASSWORD),
+            ledger_password: password(secret::LEDGER_PASSWORD),
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 pub mod deliver;
 // One press at a time on a ledger.
 pub mod lock;
+// What it counts.
+pub mod meter;
 // Makes editions: chooses what is new, renders it, writes it to the ledger.
 pub mod seal;
 // Signs mails before they are sent.
@@ -13,6 +15,7 @@ pub mod stop;
 
 pub use deliver::{Job, deliver};
 pub use lock::{LockError, PressLock, lock};
+pub use meter::Meter;
 pub use sign_ahead::sign_ahead;
 pub use stop::Stop;
 

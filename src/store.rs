@@ -1,8 +1,19 @@
 //! The ledger's databases. Each has its own SQL and migrations: the only SQL of the program.
 
+// A server, for several machines.
+pub mod postgres;
 // One file, for one machine.
 pub mod sqlite;
 
+// Whichever is configured.
+mod either;
+// Values as databases keep them.
+mod row;
+// What every store holds to.
+mod rules;
+
+pub use either::Store;
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
 
 /// What went wrong with the ledger's database; the variants are what callers tell people apart.
@@ -18,8 +29,14 @@ pub enum StoreError {
     #[error("the ledger cannot be written: {0}")]
     Unwritable(String),
     /// The file is something else, or a database of another program.
-    #[error("the file is not a ledger of Pressrun")]
+    #[error("this is not a ledger of Pressrun")]
     NotALedger,
+    /// It was copied to a server, and goes on there.
+    #[error("the ledger has moved to a server")]
+    Moved,
+    /// Something is in it already, where nothing may be.
+    #[error("the ledger is not empty")]
+    Occupied,
     /// A newer Pressrun has written it.
     #[error("the ledger is of version {found}, and this program knows versions up to {known}")]
     Newer {
@@ -37,6 +54,12 @@ pub enum StoreError {
     /// Somebody is to be erased, or was and must not come back, and the key that this takes was not given or is another.
     #[error("the erased cannot be told from others without the ledger's erasure key")]
     ErasureKey,
+    /// The database's server cannot be reached, or went away.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The database's server lets us not in.
+    #[error("the database does not let us in: {0}")]
+    Refused(String),
     /// Anything else, in the database's words.
     #[error("the database says: {0}")]
     Database(String),

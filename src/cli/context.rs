@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{Common, failures, keys, output};
-use crate::config::{LedgerAddress, Overrides, Refused, Settings};
+use crate::config::{LedgerAddress, Overrides, Refused, Settings, secret};
 use crate::delivery::Ledger;
 use crate::delivery::ledger::Counts;
 use crate::digest::render::{self, TemplateFile, Templates};
@@ -13,15 +13,18 @@ use crate::digest::{Digest, Edition, EditionId, EditionState, Editions};
 use crate::error::{Failure, Kind};
 use crate::newsroom::Problem;
 use crate::newsroom::problem;
-use crate::press::PressLock;
-use crate::store::SqliteStore;
+use crate::press::{Meter, PressLock, Stop};
+use crate::store::{PostgresStore, SqliteStore, postgres};
 
 /// The ledger's database.
-pub(crate) type Store = Arc<SqliteStore>;
+pub(crate) type Store = Arc<crate::store::Store>;
 
 /// The configuration, and what runs asynchronous work.
 pub(crate) struct Context {
     pub(crate) settings: Settings,
+    /// What the press counts.
+    pub(crate) meter: Meter,
+    stop: OnceLock<Stop>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -38,7 +41,17 @@ impl Context {
         })?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))?;
-        Ok(Context { settings, runtime })
+        Ok(Context { settings, meter: Meter::default(), stop: OnceLock::new(), runtime })
+    }
+
+    /// Set when a signal asks this process to end.
+    pub(crate) fn stop(&self) -> Result<Stop, Failure> {
+        if let Some(stop) = self.stop.get() {
+            return Ok(stop.clone());
+        }
+        let stop = self.block_on(async { Stop::on_signals() });
+        let stop = stop.map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))?;
+        Ok(self.stop.get_or_init(|| stop).clone())
     }
 
     /// Runs asynchronous work to its end.
@@ -48,15 +61,47 @@ impl Context {
 
     /// Opens the ledger.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
-        let LedgerAddress::Sqlite(path) = &self.settings.ledger;
-        let store = SqliteStore::open(path).map_err(|e| failures::opening(&self.shown(path), &e))?;
+        let store = self.open(&self.settings.ledger)?;
+        if let crate::store::Store::Postgres(server) = &store {
+            keys::shared(self, self.block_on(server.is_new()).map_err(failures::ledger)?)?;
+        }
         Ok(Arc::new(store.with_erasure_key(keys::erasure(self)?)))
     }
 
-    /// Takes the press's lock: only one run at a time on a ledger.
-    pub(crate) fn press_lock(&self) -> Result<PressLock, Failure> {
-        let LedgerAddress::Sqlite(path) = &self.settings.ledger;
-        crate::press::lock(path).map_err(|e| match e {
+    /// Opens the ledger at an address.
+    pub(crate) fn open(&self, address: &LedgerAddress) -> Result<crate::store::Store, Failure> {
+        match address {
+            LedgerAddress::Sqlite(path) => SqliteStore::open(path)
+                .map(crate::store::Store::Sqlite)
+                .map_err(|e| failures::opening(&self.shown(path), &e)),
+            LedgerAddress::Postgres(at) => {
+                let password =
+                    secret::ledger_password(self.settings.ledger_password.as_ref(), at.password_file.as_deref())?;
+                let options = postgres::Options {
+                    host: at.host.clone(),
+                    port: at.port,
+                    user: at.user.clone(),
+                    password,
+                    database: at.database.clone(),
+                    tls: if at.tls { postgres::Tls::Verified(at.trust.clone()) } else { postgres::Tls::Off },
+                    connections: at.connections,
+                };
+                self.block_on(PostgresStore::open(&options))
+                    .map(crate::store::Store::Postgres)
+                    .map_err(|e| failures::opening(&at.to_string(), &e))
+            }
+        }
+    }
+
+    /// Whether whoever holds the press's lock is the only press: not so on a server, where leases tell who is gone.
+    pub(crate) fn alone(&self) -> bool {
+        matches!(self.settings.ledger, LedgerAddress::Sqlite(_))
+    }
+
+    /// Takes the press's lock: only one run at a time on a ledger in a file. On a server there is none.
+    pub(crate) fn press_lock(&self) -> Result<Option<PressLock>, Failure> {
+        let LedgerAddress::Sqlite(path) = &self.settings.ledger else { return Ok(None) };
+        crate::press::lock(path).map(Some).map_err(|e| match e {
             crate::press::LockError::Held => Failure::new(Kind::Unavailable, "another run is at work on this ledger")
                 .hint("wait until it ends; nothing is lost, and nothing is sent twice"),
             crate::press::LockError::File(error) => {

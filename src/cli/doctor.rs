@@ -40,12 +40,14 @@ pub(crate) fn run(common: &Common, _: &Arguments) -> Done {
     all.tell(common, "DNS", context.block_on(dns(&context)));
     let (relay, sizes) = context.block_on(relays(&context));
     all.tell(common, "Mail server", relay);
-    let LedgerAddress::Sqlite(path) = &context.settings.ledger;
-    let store = if path.exists() { Some(context.store()) } else { None };
+    let store = match &context.settings.ledger {
+        LedgerAddress::Sqlite(path) if !path.exists() => None,
+        _ => Some(context.store()),
+    };
     let (ledger, store) = match store {
         None => (vec![note("ledger", "there is none yet", "the first pressrun run makes it")], None),
         Some(Err(failure)) => (vec![crossed("ledger", &failure)], None),
-        Some(Ok(store)) => (ledger(&context, &store, path), Some(store)),
+        Some(Ok(store)) => (ledger(&context, &store), Some(store)),
     };
     all.tell(common, "Ledger", ledger);
     all.tell(common, "Clock", clocks(&context, store.as_ref()));
@@ -233,21 +235,28 @@ fn relay(look: &Look) -> Vec<Finding> {
 }
 
 /// How the ledger is, and what in it waits for a person.
-fn ledger(context: &Context, store: &Store, path: &Path) -> Vec<Finding> {
+fn ledger(context: &Context, store: &Store) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.push(match context.block_on(store.damage()) {
-        Ok(damage) if damage.is_empty() => Finding::fine("ledger", format!("{} is whole", context.shown(path))),
-        Ok(damage) => {
-            let to_do = "stop sending, keep the file, and put back a backup";
-            Finding::wrong("ledger", format!("{} is damaged: {}", context.shown(path), damage.join("; ")), to_do)
+    match (store.as_ref(), &context.settings.ledger) {
+        (crate::store::Store::Sqlite(file), LedgerAddress::Sqlite(path)) => {
+            findings.push(match context.block_on(file.damage()) {
+                Ok(damage) if damage.is_empty() => Finding::fine("ledger", format!("{} is whole", context.shown(path))),
+                Ok(damage) => {
+                    let to_do = "stop sending, keep the file, and put back a backup";
+                    let what = format!("{} is damaged: {}", context.shown(path), damage.join("; "));
+                    Finding::wrong("ledger", what, to_do)
+                }
+                Err(error) => crossed("ledger", &failures::ledger(error)),
+            });
+            findings.push(backup(path, Utc::now()));
         }
-        Err(error) => crossed("ledger", &failures::ledger(error)),
-    });
+        (_, LedgerAddress::Postgres(at)) => findings.push(Finding::fine("ledger", format!("{at} answers"))),
+        (_, LedgerAddress::Sqlite(_)) => {}
+    }
     match editions(context, store) {
         Ok(found) => findings.extend(found),
         Err(failure) => findings.push(crossed("editions", &failure)),
     }
-    findings.push(backup(path, Utc::now()));
     findings
 }
 

@@ -27,8 +27,14 @@ pub(crate) fn opening(path: &str, error: &StoreError) -> Failure {
         StoreError::Unwritable(cause) => Failure::new(Kind::Unavailable, format!("{name} cannot be written"))
             .because(cause)
             .hint("its folder and file must be writable for this user"),
-        StoreError::NotALedger => Failure::new(Kind::Configuration, format!("{name} is some other file, not a ledger"))
-            .hint("name another file with `ledger:` in the configuration, or move this one away"),
+        StoreError::NotALedger => Failure::new(Kind::Configuration, format!("{name} is something else, not a ledger"))
+            .hint("name another file or database with `ledger:` in the configuration, or move this one away"),
+        StoreError::Moved => Failure::new(Kind::Configuration, format!("{name} has moved to a server"))
+            .because("`pressrun ledger move` copied it, and sending from it too would mail people twice")
+            .hint("name the server with `ledger: postgres://…` in the configuration"),
+        StoreError::Occupied => Failure::new(Kind::Usage, format!("{name} is not empty"))
+            .because("a ledger is moved into an empty database only, so that two never mix")
+            .hint("make another database; nothing was copied"),
         StoreError::Newer { .. } => {
             Failure::new(Kind::Configuration, format!("{name} was written by a newer version of Pressrun"))
                 .because(error)
@@ -40,6 +46,12 @@ pub(crate) fn opening(path: &str, error: &StoreError) -> Failure {
         StoreError::ErasureKey => Failure::new(Kind::Configuration, format!("{name} remembers erased readers, and the key for that is missing or another one"))
             .because(error)
             .hint("put back the file of keys that stood beside the ledger; without it, an erased reader could be brought back by a list"),
+        StoreError::Unreachable(cause) => Failure::new(Kind::Unavailable, format!("{name} cannot be reached"))
+            .because(cause)
+            .hint("see that `ledger:` names the right host and port, and that the database runs; nothing is lost: run it again"),
+        StoreError::Refused(cause) => Failure::new(Kind::Configuration, format!("{name} does not let us in"))
+            .because(cause)
+            .hint("see the user and the database in `ledger:`, the password (PRESSRUN_LEDGER_PASSWORD, or `password_file=`), and the certificates"),
         StoreError::Stopped => Failure::new(Kind::Bug, format!("{name} has stopped working")),
         StoreError::Database(cause) => Failure::new(Kind::Unavailable, format!("{name} failed")).because(cause),
     }

@@ -1,6 +1,5 @@
 //! The secrets that stand beside the ledger, each in a file that only its owner may read, made when it is missing.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::failures;
-use crate::config::LedgerAddress;
 use crate::error::{Failure, Kind};
 use crate::subscriber::ErasureKey;
 use crate::subscriber::token::Keys;
@@ -36,17 +34,31 @@ pub(crate) fn erasure(context: &Context) -> Result<ErasureKey, Failure> {
     })
 }
 
-/// Octets of the system's randomness.
+/// Several machines work on one ledger with the same keys: only for a new ledger are they made.
+pub(crate) fn shared(context: &Context, new: bool) -> Result<(), Failure> {
+    let missing = ["link.keys", "erasure.key"].map(|name| beside_the_ledger(context, name));
+    match missing.iter().find(|path| !path.exists()) {
+        Some(path) if !new => Err(Failure::new(
+            Kind::Configuration,
+            format!("{} is missing, and the ledger is in use", context.shown(path)),
+        )
+        .because("with a key of its own, this machine would send links that the others do not know")
+        .hint("copy link.keys and erasure.key from the first machine, or from a backup, to the same place here")),
+        Some(_) => links(context).and_then(|_| erasure(context)).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+/// Octets of the system's randomness; from the kernel, because the crypto library takes a tenth of a second of the processor
+/// to prepare a generator of its own, which every command would wait for.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut octets = [0; N];
-    let filled = SystemRandom::new().fill(&mut octets);
-    filled.map_err(|_| Failure::new(Kind::Unavailable, "the system gives no random numbers"))?;
+    getrandom::fill(&mut octets).map_err(|_| Failure::new(Kind::Unavailable, "the system gives no random numbers"))?;
     Ok(octets)
 }
 
 fn beside_the_ledger(context: &Context, name: &str) -> PathBuf {
-    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
-    ledger.with_file_name(name)
+    context.settings.cache.with_file_name(name)
 }
 
 /// What a file of secrets holds; makes it where it is missing.

@@ -1,11 +1,14 @@
 //! `pressrun ledger …`: who got what, when, and what the server said.
 
+mod moving;
+
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
+use std::path::Path;
 
 use super::context::{Context, Store};
 use super::{Common, Done, doctor, failures, output};
-use crate::config::LedgerAddress;
+use crate::config::{LedgerAddress, PostgresAddress};
 use crate::delivery::ledger::Resolution;
 use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
@@ -56,6 +59,12 @@ enum Action {
         /// The edition's number in `edition list`
         edition: i64,
     },
+    /// Copy everything into a database on a server, all of it or nothing; it goes on there
+    Move {
+        /// postgres://USER@HOST:PORT/DATABASE; empty
+        #[arg(long, value_name = "ADDRESS")]
+        to: String,
+    },
     /// Copy the ledger into a file, safely while it is in use
     Backup {
         /// The copy; must not be there yet
@@ -87,6 +96,9 @@ enum Decision {
 /// Reads and mends the ledger.
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let context = Context::load(common)?;
+    if let Action::Move { to } = &arguments.action {
+        return moving::run(common, &context, to);
+    }
     let store = context.store()?;
     match arguments.action {
         Action::Show { edition, address, uncertain, refused } => {
@@ -100,15 +112,30 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
         Action::Resolve { edition, decision } => resolve(common, &context, &store, edition, decision),
         Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
         Action::Resume { edition } => pause(common, &context, &store, edition, None),
-        Action::Backup { file } => {
-            context.block_on(store.backup(Context::here(&file))).map_err(failures::ledger)?;
-            let LedgerAddress::Sqlite(ledger) = &context.settings.ledger;
+        // Done before the ledger was opened.
+        Action::Move { .. } => Ok(()),
+        Action::Backup { file } => backup(common, &context, &store, &file),
+    }
+}
+
+fn backup(common: &Common, context: &Context, store: &Store, file: &Path) -> Done {
+    match (store.as_ref(), &context.settings.ledger) {
+        (crate::store::Store::Sqlite(store), LedgerAddress::Sqlite(ledger)) => {
+            context.block_on(store.backup(Context::here(file))).map_err(failures::ledger)?;
             if let Err(error) = std::fs::write(doctor::backup_note(ledger), Utc::now().to_rfc3339()) {
                 tracing::warn!(%error, "the backup is made, and could not be noted");
             }
-            output::line(common, "backup", context.shown(&file));
+            output::line(common, "backup", context.shown(file));
             Ok(())
         }
+        (_, LedgerAddress::Postgres(at)) => {
+            let PostgresAddress { host, port, user, database, .. } = at;
+            Err(Failure::new(Kind::Usage, "a ledger on a server is copied by the server's own tools").hint(format!(
+                "pg_dump --format=custom --file={} --host={host} --port={port} --username={user} {database}",
+                file.display()
+            )))
+        }
+        _ => Err(Failure::new(Kind::Bug, "the ledger is not where the configuration says")),
     }
 }
 

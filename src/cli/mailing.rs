@@ -137,19 +137,14 @@ pub(crate) fn prepare(
     digest: &Digest,
 ) -> Result<(), Failure> {
     let writer = Arc::new(Writer::new(context, digest, edition.number, &edition.sealed)?);
-    let signed = context.block_on(async {
-        let stop = on_signals()?;
-        sign_ahead(store, edition, &writer, &stop).await.map_err(failures::ledger)
-    })?;
+    let stop = context.stop()?;
+    let signed =
+        context.block_on(async { sign_ahead(store, edition, &writer, &stop).await.map_err(failures::ledger) })?;
     if signed > 0 {
         output::event(common, &serde_json::json!({ "event": "signed", "edition": edition.id, "mails": signed }));
         output::line(common, "signed", format!("{} ahead", output::count(signed, "mail")));
     }
     Ok(())
-}
-
-fn on_signals() -> Result<press::Stop, Failure> {
-    press::Stop::on_signals().map_err(|e| Failure::new(Kind::Unavailable, "cannot listen for signals").because(e))
 }
 
 /// A reader that is in no ledger, for previews and tests: her links lead nowhere.
@@ -192,40 +187,55 @@ pub(crate) fn deliver(
     let transport = Arc::new(transport(context)?);
     let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(keys::random()?));
     let bar = super::progress::Shown::new(common, edition);
+    let (told, stop) = (context.stop()?, press::Stop::default());
+    context.meter.begin();
     let report = context.block_on(async {
-        let stop = on_signals()?;
         let ahead = press::Stop::default();
-        if let Some(quiet) = quiet {
-            tokio::spawn(hush(quiet, stop.clone()));
-        }
+        let set = stop.clone();
+        let ending = async move {
+            tokio::select! {
+                () = told.wait() => {}
+                () = hush(quiet) => {}
+            }
+            set.set();
+            std::future::pending::<std::convert::Infallible>().await
+        };
         let job = Job {
             ledger: Arc::clone(store),
             transport,
             edition: edition.id,
             options: context.settings.press.clone(),
             press,
-            alone: true,
+            alone: context.alone(),
             stop,
         };
         let composing = Arc::clone(&writer);
         let compose = move |c: &Claimed| {
-            let mail = composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref());
-            // The press ends in good order, and nothing goes out unsigned.
-            mail.unwrap_or_else(|failure| panic!("{failure}"))
+            // Nothing goes out unsigned: the press ends in good order.
+            composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref())
         };
         let sending = async {
-            let report = press::deliver(job, compose, chrono::Utc::now, |p| bar.show(p)).await;
+            let report = press::deliver(job, compose, chrono::Utc::now, |p| {
+                bar.show(p);
+                context.meter.progress(p);
+            })
+            .await;
             ahead.set();
             report
         };
         // Beside the sending: cores that wait for the network sign what goes out last.
-        let (report, signed) = tokio::join!(sending, sign_ahead(store, edition, &writer, &ahead));
+        let both = async { tokio::join!(sending, sign_ahead(store, edition, &writer, &ahead)) };
+        let (report, signed) = tokio::select! {
+            both = both => both,
+            never = ending => match never {},
+        };
         if let Err(error) = signed {
             tracing::warn!(%error, "signing ahead has stopped; mails are signed as they are sent");
         }
         Ok::<_, Failure>(report)
     })?;
     bar.finish();
+    context.meter.end();
     match report.end {
         press::deliver::End::Stopped if quiet.is_some_and(|quiet| quiet.at(chrono::Utc::now())) => Ok(Halt::None),
         end => ended(end),
@@ -235,12 +245,11 @@ pub(crate) fn deliver(
 /// Between two looks at the clock, which may be set.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Ends the sending when it begins to be quiet.
-async fn hush(quiet: Quiet, stop: press::Stop) {
-    while !quiet.at(chrono::Utc::now()) {
+/// Comes back when it begins to be quiet.
+async fn hush(quiet: Option<Quiet>) {
+    while quiet.is_none_or(|quiet| !quiet.at(chrono::Utc::now())) {
         tokio::time::sleep(LOOK).await;
     }
-    stop.set();
 }
 
 /// What holds up an edition that could go on, and is no failure.
@@ -268,6 +277,6 @@ fn ended(end: press::deliver::End<StoreError>) -> Result<Halt, Failure> {
             .hint("nothing is lost: mend it and run again")),
         End::Unopened(error) => Err(failures::transport(&error)),
         End::Ledger(error) => Err(failures::ledger(error)),
-        End::Fault(what) => Err(Failure::new(Kind::Bug, what)),
+        End::Fault(failure) => Err(failure),
     }
 }

@@ -13,11 +13,10 @@ use crate::incremental::{self, Need, Setup};
 use crate::newsroom::{Bodies, Newsroom, Problem, Severity};
 use crate::press::seal::Desk;
 use crate::publish::build::BuildReport;
-use crate::store::SqliteStore;
 use crate::{publish, source};
 
 /// Where articles come from, if not from the configured folder.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct Articles {
     /// Read articles as JSON Lines from this file instead of the folder; `-` is standard input
     #[arg(long = "articles", value_name = "FILE")]
@@ -80,7 +79,7 @@ impl Material {
         store: &'a Store,
         digest: &'a Digest,
         templates: &'a Templates,
-    ) -> Desk<'a, SqliteStore> {
+    ) -> Desk<'a, crate::store::Store> {
         Desk {
             editions: store.as_ref(),
             newsroom: &self.newsroom,

@@ -1,8 +1,8 @@
 //! What people and machines read. One place for every form of output.
 
-use anstream::{eprintln, println};
 use serde::Serialize;
-use std::io::IsTerminal;
+use std::fmt::Arguments;
+use std::io::{IsTerminal, Write};
 
 use super::Common;
 use crate::delivery::ledger::Counts;
@@ -16,7 +16,7 @@ pub(crate) fn failure(common: &Common, failure: &Failure) {
         let kind = format!("{kind:?}").to_lowercase();
         json(&serde_json::json!({ "event": "failure", "kind": kind, "what": what, "because": because, "hint": hint }));
     } else {
-        eprintln!("{}{failure}", style("error: ", anstyle_red()));
+        told_wrong(format_args!("{}{failure}", style("error: ", anstyle_red())));
     }
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn problems(common: &Common, problems: &[Problem]) {
         if common.json {
             json(&serde_json::json!({ "event": "problem", "problem": problem }));
         } else {
-            eprintln!("{}", problem.render(std::io::stderr().is_terminal()));
+            told_wrong(format_args!("{}", problem.render(std::io::stderr().is_terminal())));
         }
     }
 }
@@ -34,13 +34,13 @@ pub(crate) fn problems(common: &Common, problems: &[Problem]) {
 /// One line of the report: a word for the stage, and what became of it.
 pub(crate) fn line(common: &Common, stage: &str, told: impl std::fmt::Display) {
     if !common.json && !common.quiet {
-        println!("{:<10} {told}", stage);
+        told_line(format_args!("{stage:<10} {told}"));
     }
 }
 
 /// A line of plain text, as asked for: lists, tables.
 pub(crate) fn text(told: impl std::fmt::Display) {
-    println!("{told}");
+    told_line(format_args!("{told}"));
 }
 
 /// One event for machines; printed only with `--json`.
@@ -52,9 +52,18 @@ pub(crate) fn event(common: &Common, event: &impl Serialize) {
 
 fn json(value: &impl Serialize) {
     match serde_json::to_string(value) {
-        Ok(line) => println!("{line}"),
-        Err(error) => eprintln!("error: {error}"),
+        Ok(line) => told_line(format_args!("{line}")),
+        Err(error) => told_wrong(format_args!("error: {error}")),
     }
+}
+
+/// Whoever listened may have left (`pressrun … | head`): the work goes on, for nobody's mail may hang on that.
+fn told_line(line: Arguments<'_>) {
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
+
+fn told_wrong(line: Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// A failure that says how many problems there were; they have been listed.

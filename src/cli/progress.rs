@@ -28,7 +28,7 @@ impl<'a> Shown<'a> {
     /// Shows a sign of life.
     pub(crate) fn show(&self, progress: &Progress) {
         let tally = &progress.tally;
-        let done = tally.accepted + tally.rejected + tally.expired;
+        let done = progress.done();
         if let Some(bar) = &self.bar {
             bar.set_length(progress.waiting.max(done));
             bar.set_position(done);
@@ -40,12 +40,21 @@ impl<'a> Shown<'a> {
             ));
         } else if self.told.get().elapsed() >= LINES || self.common.json {
             self.told.set(Instant::now());
-            let event = serde_json::json!({ "event": "progress", "edition": self.edition, "progress": progress, "rate": progress.rate() });
+            let event = serde_json::json!({ "event": "progress", "edition": self.edition, "progress": progress,
+                "rate": progress.rate(), "seconds_left": progress.seconds_left() });
             output::event(self.common, &event);
             output::line(
                 self.common,
                 "sending",
-                format!("{} of {}, {:.0}/s", output::grouped(done), output::grouped(progress.waiting), progress.rate()),
+                format!(
+                    "{} of {}, {:.0}/s, {} put off, {} refused{}",
+                    output::grouped(done),
+                    output::grouped(progress.waiting),
+                    progress.rate(),
+                    output::grouped(tally.deferred),
+                    output::grouped(tally.rejected),
+                    left(progress.seconds_left())
+                ),
             );
         }
     }
@@ -115,6 +124,16 @@ fn has_bar(common: &Common) -> bool {
     std::io::stderr().is_terminal() && !common.json && !common.quiet
 }
 
+/// `, 2 h 05 min left`.
+fn left(seconds: Option<f64>) -> String {
+    let Some(Ok(left)) = seconds.map(std::time::Duration::try_from_secs_f64) else { return String::new() };
+    match left.as_secs() {
+        seconds @ 0..60 => format!(", {seconds} s left"),
+        seconds @ 60..3600 => format!(", {} min left", seconds / 60),
+        seconds => format!(", {} h {:02} min left", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(0);
     if let Ok(style) = ProgressStyle::with_template("sending    {bar:30} {human_pos} of {human_len}, {msg}, {eta} left")
@@ -122,4 +141,18 @@ fn bar() -> ProgressBar {
         bar.set_style(style);
     }
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::left;
+
+    #[test]
+    fn the_time_left_is_told_in_two_units_at_most() {
+        let told = |seconds| left(Some(seconds));
+        assert_eq!(told(0.4), ", 0 s left");
+        assert_eq!(told(125.0), ", 2 min left");
+        assert_eq!(told(7500.0), ", 2 h 05 min left");
+        assert_eq!((left(None), told(f64::INFINITY)), (String::new(), String::new()));
+    }
 }

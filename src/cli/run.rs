@@ -2,8 +2,10 @@
 
 use super::context::Context;
 use super::material::{self, Articles};
+use super::send::{self, Left};
 use super::turn::Desk;
-use super::{Common, Done, editors, send, subscribers};
+use super::{Common, Done, editors, subscribers};
+use crate::error::Failure;
 use crate::incremental::Need;
 
 /// Arguments of `pressrun run`.
@@ -20,16 +22,21 @@ pub(crate) struct Arguments {
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let context = Context::load(common)?;
     let _alone = context.press_lock()?;
-    let built = material::build(common, &context, &arguments.articles, Need::Newsroom, false)?;
+    turn(common, &context, &arguments.articles, arguments.now)?.or_fail()
+}
+
+/// What a run does; the caller holds the press lock. `regardless`: whatever the schedules say.
+pub(super) fn turn(common: &Common, context: &Context, articles: &Articles, regardless: bool) -> Result<Left, Failure> {
+    let built = material::build(common, context, articles, Need::Newsroom, false)?;
     // What the feeds needed is what the digests need.
-    let Some(material) = built.material else { return Ok(()) };
+    let Some(material) = built.material else { return Ok(Left::default()) };
     let store = context.store()?;
-    subscribers::sync(common, &context, &store)?;
-    let desk = Desk { common, context: &context, store: &store, material: &material };
+    subscribers::sync(common, context, &store)?;
+    let desk = Desk { common, context, store: &store, material: &material };
     for digest in &context.settings.digests {
-        desk.turn(digest, arguments.now)?;
+        desk.turn(digest, regardless)?;
     }
-    let sent = send::deliver_all(common, &context, &store, None, send::Hours::Kept);
-    editors::tell(common, &context, &store);
+    let sent = send::deliver_all(common, context, &store, None, send::Hours::Kept);
+    editors::tell(common, context, &store);
     sent
 }

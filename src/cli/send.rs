@@ -71,7 +71,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let hours = if arguments.now { Hours::Disregarded } else { Hours::Kept };
     let sent = deliver_all(common, &context, &store, Some(digest), hours);
     editors::tell(common, &context, &store);
-    sent
+    sent?.or_fail()
 }
 
 /// What becomes of a digest's quiet hours.
@@ -83,6 +83,24 @@ pub(crate) enum Hours {
     Disregarded,
 }
 
+/// What a sending has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Left {
+    /// Deliveries that still wait, and would go if their time had come.
+    pub(crate) waiting: u64,
+}
+
+impl Left {
+    /// A command that has left something is to be run again.
+    pub(crate) fn or_fail(self) -> Done {
+        match self.waiting {
+            0 => Ok(()),
+            left => Err(Failure::new(Kind::Unavailable, format!("{} still to be sent", output::grouped(left)))
+                .hint("the next pressrun run carries on where this one stopped")),
+        }
+    }
+}
+
 /// Sends every approved and unfinished edition, of one digest or of all; the caller holds the press lock.
 pub(crate) fn deliver_all(
     common: &Common,
@@ -90,7 +108,7 @@ pub(crate) fn deliver_all(
     store: &Store,
     only: Option<&Digest>,
     hours: Hours,
-) -> Done {
+) -> Result<Left, Failure> {
     let unfinished = context.block_on(store.unfinished()).map_err(failures::ledger)?;
     let mut nothing = true;
     let mut left = 0;
@@ -105,15 +123,17 @@ pub(crate) fn deliver_all(
     if nothing {
         output::line(common, "delivery", "nothing new to send");
     }
-    if left > 0 {
-        return Err(Failure::new(Kind::Unavailable, format!("{} still to be sent", output::grouped(left)))
-            .hint("the next pressrun run carries on where this one stopped"));
-    }
-    Ok(())
+    Ok(Left { waiting: left })
 }
 
-/// Sends one edition. Answers how many deliveries still wait.
-fn deliver(common: &Common, context: &Context, store: &Store, edition: &Edition, hours: Hours) -> Result<u64, Failure> {
+/// Sends one edition. Answers how many deliveries still wait, but for those that a person or quiet hours hold back.
+pub(super) fn deliver(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    edition: &Edition,
+    hours: Hours,
+) -> Result<u64, Failure> {
     seal::verify(edition).map_err(|e| failures::seal(common, e))?;
     let digest = context.digest(&edition.digest)?;
     let quiet = digest.quiet.filter(|_| hours == Hours::Kept);

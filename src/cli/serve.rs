@@ -1,13 +1,15 @@
-//! `pressrun serve`: the feeds and the public pages over HTTP, until the process is told to stop.
+//! `pressrun serve`: the feeds and the public pages over HTTP, and the press beside them, until the process is told to stop.
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::standby::Standby;
 use super::{Common, Done, failures, keys, mailing, output};
 use crate::error::{Failure, Kind};
-use crate::store::SqliteStore;
+use crate::press::Stop;
+use crate::store::Store;
 use crate::web;
 use crate::web::public::{self, Own, Public};
 
@@ -17,6 +19,9 @@ pub(crate) struct Arguments {
     /// Where to listen, instead of where the configuration says
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<SocketAddr>,
+    /// Serve only: leave sealing and sending to `pressrun run`
+    #[arg(long)]
+    no_press: bool,
 }
 
 /// Serves.
@@ -28,8 +33,14 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     options.hubs.clone_from(&settings.feed.hubs);
     let public = pages(&context)?;
     options.counters.push(public.metrics());
+    let press = settings.serve.press && !arguments.no_press;
+    if press {
+        options.counters.push(context.meter.handle());
+    }
     let transport = Arc::new(mailing::transport(&context)?);
-    context.block_on(async {
+    let stop = context.stop()?;
+    let standby = press.then(|| Ok(Standby::new(common, &context, context.store()?, stop.clone()))).transpose()?;
+    let listener = context.block_on(async {
         let listener = web::bind(bind).await.map_err(|error| {
             Failure::new(Kind::Unavailable, format!("cannot listen on {bind}"))
                 .because(error)
@@ -44,17 +55,44 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
         );
         output::line(common, "serve", told);
         output::event(common, &serde_json::json!({ "event": "serving", "address": at.to_string() }));
+        Ok::<_, Failure>(listener)
+    })?;
+    std::thread::scope(|scope| {
+        let standby = standby.map(|standby| {
+            let stop = stop.clone();
+            scope.spawn(move || {
+                // However it ends, the pages end with it: a press that has gone unnoticed would be missed.
+                let _ends = Ends(stop);
+                standby.attend();
+            })
+        });
         let router = public.router();
-        tokio::select! {
-            () = web::serve(listener, options, router, told_to_stop()) => {}
-            () = public.post(transport) => {}
+        context.block_on(async {
+            tokio::select! {
+                () = web::serve(listener, options, router, stop.wait()) => {}
+                () = public.post(transport) => {}
+            }
+        });
+        stop.set();
+        // It finishes what is on the wire.
+        match standby.map(std::thread::ScopedJoinHandle::join) {
+            Some(Err(_)) => Err(Failure::new(Kind::Bug, "the press has stopped")),
+            _ => Ok(()),
         }
-        Ok(())
     })
 }
 
+/// Sets it at the end.
+struct Ends(Stop);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 /// The public pages, with the newsroom's own files in place of the embedded ones.
-fn pages(context: &Context) -> Result<Arc<Public<SqliteStore>>, Failure> {
+fn pages(context: &Context) -> Result<Arc<Public<Store>>, Failure> {
     let settings = &context.settings;
     let options = public::Options {
         digests: settings.digests.clone(),
@@ -104,20 +142,4 @@ fn own(templates: &Path) -> Result<Own, Failure> {
         own.languages.extend(read(file)?.map(|text| (tag, text)));
     }
     Ok(own)
-}
-
-/// Ready when the process is asked to end: by Ctrl-C, or by the system (SIGTERM).
-async fn told_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

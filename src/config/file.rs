@@ -25,7 +25,7 @@ pub struct ConfigFile {
     pub subscribers: Option<Subscribers>,
     /// A folder.
     pub templates: Option<String>,
-    /// A file.
+    /// A file, or `postgres://…`.
     pub ledger: Option<String>,
     /// `directory:…`, `smtp://…`, `smtps://…`; several relays are a list.
     pub transport: Option<OneOrMany>,
@@ -271,6 +271,7 @@ pub struct Public {
 #[allow(missing_docs, reason = "the fields of `ServeSettings`, as written")]
 pub struct Serve {
     pub bind: Option<String>,
+    pub press: Option<bool>,
     pub trusted_proxies: Vec<String>,
     pub confirm_within: Option<String>,
     pub one_letter_in: Option<String>,

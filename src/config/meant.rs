@@ -21,12 +21,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::database;
 use super::file::{self, ConfigFile, Uncertain};
 use super::{LedgerAddress, Overrides, Public, Settings, SubscriberFile};
 use crate::delivery::ledger::UncertainPolicy;
 use crate::delivery::retry;
 use crate::newsroom::plausible::{line_of, web_address};
-use crate::newsroom::yaml::Source;
+use crate::newsroom::yaml::{Locate, Source};
 use crate::newsroom::{Masthead, Problem, Section};
 use crate::subscriber::Address;
 use crate::{feed, press};
@@ -62,7 +63,7 @@ pub(super) fn settings(
     let subscribers = written.subscribers.and_then(|list| check.subscribers(list, root));
     let articles_name = written.articles.unwrap_or_else(|| "articles".into());
     let transport = check.transport(written.transport, written.smtp.unwrap_or_default(), root, overrides);
-    let ledger = root.join(written.ledger.as_deref().unwrap_or("var/ledger.sqlite"));
+    let ledger = check.ledger(written.ledger.as_deref().unwrap_or("var/ledger.sqlite"), root);
     Settings {
         root: root.to_owned(),
         time_zone,
@@ -74,8 +75,12 @@ pub(super) fn settings(
         digests,
         subscribers,
         templates: root.join(written.templates.as_deref().unwrap_or("templates")),
-        cache: ledger.with_file_name("build.cache"),
-        ledger: LedgerAddress::Sqlite(ledger),
+        cache: match &ledger {
+            LedgerAddress::Sqlite(file) => file.with_file_name("build.cache"),
+            LedgerAddress::Postgres(_) => root.join("var/build.cache"),
+        },
+        ledger,
+        ledger_password: overrides.ledger_password.clone(),
         transport,
         dkim,
         press: check.press(&written.press.unwrap_or_default()),
@@ -94,6 +99,16 @@ struct Check<'a, 'p> {
 }
 
 impl Check<'_, '_> {
+    fn ledger(&mut self, written: &str, root: &Path) -> LedgerAddress {
+        database::parse(written, root).unwrap_or_else(|wrong| {
+            let mut problem = self.source.problem("ledger", wrong.what.to_owned()).help(wrong.help);
+            // A secret must not be shown, even where it should not stand.
+            problem.line = String::new();
+            self.problems.push(problem);
+            LedgerAddress::Sqlite(root.join("var/ledger.sqlite"))
+        })
+    }
+
     fn masthead(&mut self, written: file::Newsroom, feeds: &file::Feeds) -> Masthead {
         let title = self.required_text("newsroom.title", written.title.as_deref(), "what the paper calls itself");
         let url = self.required_folder_url("newsroom.url", written.url.as_deref(), "the home page, https://…/");

@@ -90,7 +90,7 @@ pub fn parse(text: &str) -> Result<Named, Wrong> {
     Ok(Named::Relay(Relay { host, port, security }, user))
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -7,6 +7,8 @@ use crate::error::{Failure, Kind};
 
 /// The environment's name of the relay's password.
 pub const SMTP_PASSWORD: &str = "PRESSRUN_SMTP_PASSWORD";
+/// The environment's name of the password of the ledger's database.
+pub const LEDGER_PASSWORD: &str = "PRESSRUN_LEDGER_PASSWORD";
 /// A password's file holds the password and at most a line end; more is the wrong file.
 const MAX_BYTES: u64 = 4096;
 
@@ -23,6 +25,27 @@ pub fn smtp_password(environment: Option<&SecretString>, file: Option<&Path>) ->
             .because("`transport` names a user, and neither the environment nor the configuration says where the password is")
             .hint(format!("Set {SMTP_PASSWORD}, or name a file that holds it with `smtp: password_file:`.")));
     };
+    in_file(file)
+}
+
+/// The password of the ledger's database: the environment's where it is set, otherwise the file's; `None` where there is
+/// neither, for a server that knows us by other means.
+///
+/// # Errors
+/// The file cannot be read. The text never shows the password.
+pub fn ledger_password(
+    environment: Option<&SecretString>,
+    file: Option<&Path>,
+) -> Result<Option<SecretString>, Failure> {
+    match (environment, file) {
+        (Some(password), _) => Ok(Some(password.clone())),
+        (None, Some(file)) => in_file(file).map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The password that a file holds.
+fn in_file(file: &Path) -> Result<SecretString, Failure> {
     let failed = |cause: String| {
         Failure::new(Kind::Configuration, format!("the password's file, {}, cannot be used", file.display()))
             .because(cause)

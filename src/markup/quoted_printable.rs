@@ -30,6 +30,11 @@ pub fn encoded_len(text: &str) -> usize {
 }
 
 fn encode_line(line: &str, out: &mut Vec<u8>) {
+    // Words, and most addresses: nothing to look at closely.
+    if line.len() <= LINE && !line.starts_with(['.', 'F']) && line.bytes().all(|b| b.is_ascii_graphic() && b != b'=') {
+        out.extend_from_slice(line.as_bytes());
+        return;
+    }
     let mut column = 0;
     for (at, c) in line.char_indices() {
         let rest = &line[at + c.len_utf8()..];

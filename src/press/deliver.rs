@@ -30,6 +30,7 @@ use crate::delivery::pace::Pace;
 use crate::delivery::warm_up;
 use crate::delivery::{Claimed, Ledger, Reply};
 use crate::digest::EditionId;
+use crate::error::{Failure, Kind};
 use crate::mail::Mail;
 use crate::transport::{OpenError, Transport};
 use course::Course;
@@ -42,6 +43,8 @@ const PROGRESS: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 /// How often it is looked what other presses have heard, and how many there are.
 const LISTEN: Duration = Duration::from_secs(10);
+/// Deliveries claimed at once for each line, where others share the work.
+const SHARED: u32 = 4;
 
 /// What is to be sent, through what, and how.
 #[derive(Debug)]
@@ -96,6 +99,18 @@ impl Progress {
     pub fn rate(&self) -> f64 {
         if self.seconds > 0.0 { self.tally.accepted as f64 / self.seconds } else { 0.0 }
     }
+
+    /// Deliveries that have ended.
+    pub fn done(&self) -> u64 {
+        self.tally.accepted + self.tally.rejected + self.tally.expired
+    }
+
+    /// Seconds until the others have, if it goes on like this; `None` where nothing can be said.
+    #[allow(clippy::cast_precision_loss)]
+    pub fn seconds_left(&self) -> Option<f64> {
+        let left = self.waiting.saturating_sub(self.done());
+        (self.done() > 0 && self.seconds > 0.0).then(|| left as f64 * self.seconds / self.done() as f64)
+    }
 }
 
 /// How a run ended.
@@ -126,15 +141,16 @@ pub enum End<E> {
     Unopened(OpenError),
     /// The ledger failed.
     Ledger(E),
-    /// A fault of this program.
-    Fault(String),
+    /// A mail cannot be written, or another fault of this program.
+    Fault(Failure),
 }
 
-/// Sends what waits of an edition. `compose` writes a claimed delivery's mail; `now` is the clock; `progress` is called a few
+/// Sends what waits of an edition. `compose` writes a claimed delivery's mail, or says why it cannot, which ends everything:
+/// nothing goes out that is not whole. `now` is the clock; `progress` is called a few
 /// times a second, and at the end.
 pub async fn deliver<L: Ledger>(
     job: Job<L>,
-    compose: impl Fn(&Claimed) -> Mail + Send + Sync + 'static,
+    compose: impl Fn(&Claimed) -> Result<Mail, Failure> + Send + Sync + 'static,
     now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static,
     progress: impl Fn(&Progress),
 ) -> Report<L::Error> {
@@ -155,7 +171,7 @@ async fn run<L: Ledger, C, N>(
     progress: impl Fn(&Progress),
 ) -> Result<End<L::Error>, L::Error>
 where
-    C: Fn(&Claimed) -> Mail + Send + Sync + 'static,
+    C: Fn(&Claimed) -> Result<Mail, Failure> + Send + Sync + 'static,
     N: Fn() -> DateTime<Utc> + Send + Sync + 'static,
 {
     let Job { ledger, edition, options, press, .. } = job;
@@ -168,7 +184,7 @@ where
     if let Some(warm_up) = options.warm_up {
         course.ceiling(warm_up.left(&ledger.accepted_by_day(warm_up::DAYS + 1, now()).await?));
     }
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(options.connections, job.alone));
     let mut lines = JoinSet::new();
     for number in 0..usize::from(job.options.connections.max(1)) {
         let worker = Worker {
@@ -205,7 +221,9 @@ where
             }
             ended = lines.join_next() => match ended {
                 Some(Ok(())) => {}
-                Some(Err(panic)) => course.end(End::Fault(panic.to_string())),
+                Some(Err(panic)) => {
+                    course.end(End::Fault(Failure::new(Kind::Bug, "a line of the press broke off").because(panic)));
+                },
                 None => break,
             },
             () = job.stop.wait(), if !stopping => {
@@ -241,8 +259,8 @@ async fn feed<L: Ledger>(
 ) -> Result<(), L::Error> {
     let Job { ledger, edition, options, press, .. } = job;
     let mut patience = None;
-    let mut listened = Instant::now();
-    let batch = batch(options);
+    let (mut listened, mut rescued) = (Instant::now(), Instant::now());
+    let batch = batch(job);
     loop {
         tokio::select! {
             () = queue.low() => {}
@@ -254,6 +272,11 @@ async fn feed<L: Ledger>(
         if listened.elapsed() >= LISTEN {
             listen(job, course, now()).await?;
             listened = Instant::now();
+        }
+        // Others die while this one is busy.
+        if !job.alone && rescued.elapsed() >= LOOK.min(options.lease / 4) {
+            course.found_uncertain(ledger.rescue(false, options.uncertain, now()).await?);
+            rescued = Instant::now();
         }
         let claimed = ledger.claim(press, *edition, batch, options.lease, now()).await?;
         if !claimed.is_empty() {
@@ -295,9 +318,13 @@ async fn listen<L: Ledger>(job: &Job<L>, course: &Course<L::Error>, now: DateTim
     Ok(())
 }
 
-/// Deliveries claimed at once: where few go in a minute, no more than go well before the lease is over.
-fn batch(options: &Options) -> u32 {
-    let Some(per_minute) = options.limits.per_minute else { return BATCH };
+/// Deliveries claimed at once: where few go in a minute, no more than go well before the lease is over; and where others share
+/// the work, no more than keeps the lines busy.
+fn batch<L>(job: &Job<L>) -> u32 {
+    let options = &job.options;
+    let lines = u32::from(options.connections.max(1));
+    let most = if job.alone { BATCH } else { BATCH.min(lines * SHARED) };
+    let Some(per_minute) = options.limits.per_minute else { return most };
     let seconds = u32::try_from(options.lease.as_secs() / 4).unwrap_or(u32::MAX);
-    (per_minute.get().saturating_mul(seconds) / 60).clamp(u32::from(options.connections.max(1)), BATCH)
+    (per_minute.get().saturating_mul(seconds) / 60).max(lines).min(most)
 }

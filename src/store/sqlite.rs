@@ -12,7 +12,6 @@ mod reader;
 mod records;
 mod requests;
 mod returns;
-mod row;
 mod schema;
 mod signatures;
 mod subscribers;
@@ -23,7 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::StoreError;
+use super::{StoreError, row, rules};
 use crate::subscriber::ErasureKey;
 use reader::Readers;
 use writer::Writer;
@@ -92,6 +91,23 @@ impl SqliteStore {
                 Ok(found)
             })
             .await
+    }
+
+    /// Marks the ledger as one that goes on elsewhere: it is never opened again, so that no old configuration sends from it.
+    ///
+    /// # Errors
+    /// As all writing.
+    pub async fn close_for_good(&self) -> Result<(), StoreError> {
+        self.writer.write(schema::close).await
+    }
+
+    /// Reads with a connection of its own.
+    pub(in crate::store) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.readers.read(work).await
     }
 
     /// Writes a copy of the ledger as it stands into a new file, while everything goes on.

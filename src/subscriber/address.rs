@@ -212,7 +212,7 @@ fn refuse<T>(what: &'static str) -> Result<T, AddressError> {
 
 /// A dot-atom. The quoted form (`"a b"@…`) is legal, and refused by nearly every provider's sign-up and by many relays.
 fn checked_local(local: &str) -> Result<String, AddressError> {
-    let local: String = local.nfc().collect();
+    let local: String = if local.is_ascii() { local.to_owned() } else { local.nfc().collect() };
     if local.is_empty() {
         return refuse("there is nothing before the `@`");
     }

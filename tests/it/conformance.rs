@@ -12,12 +12,16 @@ use pressrun::delivery::{
 use pressrun::digest::edition::{Choice, Edits};
 use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
+use pressrun::store::{PostgresStore, SqliteStore};
 use pressrun::subscriber::{
     Added, Address, Consent, EVERYTHING, Entry, Force, Lifted, SubscriberId, Subscribers, SubscriptionState,
     Suppression, SuppressionReason,
 };
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::support;
 
 pub const LEASE: Duration = Duration::from_mins(10);
 
@@ -731,29 +735,43 @@ pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S
     assert_eq!(store.counts(edition).await.unwrap().accepted, 300);
 }
 
-/// Runs one behaviour on a fresh store.
-pub fn on<S, F: Future<Output = ()>>(store: S, behaviour: impl FnOnce(S) -> F) {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(behaviour(store));
+/// Runs one behaviour on a fresh store, where there is one.
+pub fn on<S, F: Future<Output = ()>>(open: impl Future<Output = Option<S>>, behaviour: impl FnOnce(S) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        if let Some(store) = open.await {
+            behaviour(store).await;
+        }
+    });
+}
+
+/// A store in one file.
+async fn sqlite(folder: PathBuf) -> Option<SqliteStore> {
+    Some(SqliteStore::open(&folder.join("ledger.sqlite")).unwrap())
+}
+
+/// A store on a server.
+async fn postgres(_: PathBuf) -> Option<PostgresStore> {
+    Some(support::postgres::database()?.store().await)
 }
 
 macro_rules! suite {
-    ($store:ident: $open:expr => $($behaviour:ident)*) => {
+    ($($behaviour:ident)*) => {
+        suite! { @sqlite $($behaviour)* }
+        suite! { @postgres $($behaviour)* }
+    };
+    (@$store:ident $($behaviour:ident)*) => {
         mod $store {
             $(#[test]
             fn $behaviour() {
                 let folder = tempfile::tempdir().unwrap();
-                super::on($open(folder.path()), super::$behaviour);
+                super::on(super::$store(folder.path().to_owned()), super::$behaviour);
             })*
         }
     };
 }
 
-suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&folder.join("ledger.sqlite")).unwrap() =>
+suite! {
     a_list_is_added_once_and_never_revives_anybody
     letter_case_makes_no_second_subscriber
     a_suppressed_address_is_never_mailed_again
@@ -787,4 +805,4 @@ suite!(sqlite: |folder: &std::path::Path| pressrun::store::SqliteStore::open(&fo
     a_destination_that_complained_is_remembered_for_an_hour
     what_was_accepted_is_counted_by_days_back_from_now
     presses_beside_each_other_never_share_a_delivery
-);
+}

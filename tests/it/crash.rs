@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::support::postgres;
 use crate::support::room::{Room, address};
 use crate::support::smtp_server::{Act, Moment, Script, Server};
 
@@ -27,10 +28,28 @@ impl Aftermath {
     }
 }
 
+/// Where the ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum On {
+    File,
+    Server,
+}
+
+/// How a kill is set up, but for its moment.
+#[derive(Debug, Clone, Copy)]
+struct Setting {
+    on: On,
+    pipelining: bool,
+}
+
 /// Runs the program until the server sees `moment` for the n-th time, kills it there, and runs it again to its end.
-async fn killed_at(moment: Moment, nth: usize, policy: &str, pipelining: bool) -> Aftermath {
+async fn killed_at(moment: Moment, nth: usize, policy: &str, setting: Setting) -> Aftermath {
     let room = Room::small(READERS);
-    room.replace("config.yaml", "press:\n", &format!("press:\n  uncertain: {policy}\n"));
+    room.replace("config.yaml", "press:\n", &format!("press:\n  uncertain: {policy}\n  lease: 1s\n"));
+    if setting.on == On::Server {
+        let database = postgres::database().unwrap();
+        room.replace("config.yaml", "press:\n", &format!("ledger: {}\npress:\n", database.url()));
+    }
     // The process to kill; 0: none.
     let victim = Arc::new(AtomicU32::new(0));
     let seen = AtomicUsize::new(0);
@@ -45,7 +64,7 @@ async fn killed_at(moment: Moment, nth: usize, policy: &str, pipelining: bool) -
         Act::Usual
     };
     let mut extensions = vec!["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
-    if pipelining {
+    if setting.pipelining {
         extensions.push("PIPELINING");
     }
     let server = Server::start(Script { extensions, decide: Box::new(decide), ..Script::default() }).await;
@@ -66,8 +85,11 @@ async fn killed_at(moment: Moment, nth: usize, policy: &str, pipelining: bool) -
         })
     };
     let words = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
-    run(words(&["--transport", &relay, "run"])).await.unwrap().fine();
-    run(words(&["--transport", &relay, "run", "--now"])).await.unwrap().fine();
+    // On a server, whoever comes next waits until the lease of the one that was killed is over.
+    let first: &[&str] = if setting.on == On::File { &["run"] } else { &["work", "--until-done"] };
+    for command in [first, &["run", "--now"]] {
+        run(words(&[&["--transport", relay.as_str()], command].concat())).await.unwrap().fine();
+    }
     let told = run(words(&["--json", "ledger", "show", "1", "--uncertain"])).await.unwrap().fine().out;
     let doubtful = told
         .lines()
@@ -86,8 +108,8 @@ fn message_id(mail: &[u8]) -> Vec<u8> {
 
 /// With `resend`: everybody has it; doubles only where the ledger marked them, under the same Message-ID; and no more
 /// deliveries became uncertain than were on the wire.
-async fn resent(moment: Moment, nth: usize, pipelining: bool) {
-    let after = killed_at(moment, nth, "resend", pipelining).await;
+async fn resent(moment: Moment, nth: usize, setting: Setting) {
+    let after = killed_at(moment, nth, "resend", setting).await;
     for n in 1..=READERS {
         let reader = address(n);
         let times = after.times(&reader);
@@ -96,7 +118,7 @@ async fn resent(moment: Moment, nth: usize, pipelining: bool) {
         let ids: BTreeSet<_> = after.kept.iter().filter(|(to, _)| *to == reader).map(|(_, id)| id).collect();
         assert_eq!(ids.len(), 1, "{reader} got several Message-IDs");
     }
-    let bound = if pipelining { 2 * CONNECTIONS } else { CONNECTIONS };
+    let bound = if setting.pipelining { 2 * CONNECTIONS } else { CONNECTIONS };
     assert!(
         after.doubtful.len() <= bound,
         "{} became uncertain, and {bound} could be on the wire",
@@ -105,8 +127,8 @@ async fn resent(moment: Moment, nth: usize, pipelining: bool) {
 }
 
 /// With `hold`: nobody has two, and who has none is uncertain.
-async fn held(moment: Moment, nth: usize, pipelining: bool) {
-    let after = killed_at(moment, nth, "hold", pipelining).await;
+async fn held(moment: Moment, nth: usize, setting: Setting) {
+    let after = killed_at(moment, nth, "hold", setting).await;
     for n in 1..=READERS {
         let reader = address(n);
         let times = after.times(&reader);
@@ -115,18 +137,32 @@ async fn held(moment: Moment, nth: usize, pipelining: bool) {
     }
 }
 
-macro_rules! moments {
-    ($($name:ident: $moment:expr;)*) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $name() {
-            for nth in [1, 9] {
-                resent($moment, nth, true).await;
-                resent($moment, nth, false).await;
-                held($moment, nth, true).await;
-                held($moment, nth, false).await;
-            }
+async fn at_any_time(moment: Moment, on: On) {
+    if on == On::Server && postgres::server().is_none() {
+        return;
+    }
+    for nth in [1, 9] {
+        for pipelining in [true, false] {
+            resent(moment, nth, Setting { on, pipelining }).await;
+            held(moment, nth, Setting { on, pipelining }).await;
         }
-    )*};
+    }
+}
+
+macro_rules! moments {
+    ($store:ident: $on:expr => $($name:ident: $moment:expr;)*) => {
+        mod $store {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                at_any_time($moment, $on).await;
+            })*
+        }
+    };
+    ($($moments:tt)*) => {
+        moments! { in_a_file: On::File => $($moments)* }
+        moments! { on_a_server: On::Server => $($moments)* }
+    };
 }
 
 moments! {

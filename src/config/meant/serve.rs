@@ -39,6 +39,7 @@ impl Check<'_, '_> {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         ServeSettings {
             bind: bind.unwrap_or(BIND),
+            press: written.press.unwrap_or(true),
             trusted,
             terms: Terms {
                 every: self.positive("serve.one_letter_in", written.one_letter_in.as_deref(), hours(1)),

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +16,7 @@ use crate::delivery::pace::Turn;
 use crate::delivery::verdict::{Advice, verdict};
 use crate::delivery::{Claimed, DeliveryId, Fate, Ledger, Outcome, Reply, Settlement};
 use crate::digest::EditionId;
+use crate::error::Failure;
 use crate::mail::Mail;
 use crate::transport::{Line, OpenError, Sent, Transport};
 
@@ -63,7 +63,7 @@ struct Ready<E> {
 impl<L, C, N> Worker<L, C, N>
 where
     L: Ledger,
-    C: Fn(&Claimed) -> Mail + Send + Sync + 'static,
+    C: Fn(&Claimed) -> Result<Mail, Failure> + Send + Sync + 'static,
     N: Fn() -> DateTime<Utc> + Send + Sync + 'static,
 {
     /// Until the queue is closed, or everything halts, or no line can be had.
@@ -86,15 +86,24 @@ where
                 begun = self.turn(&mut ended, begin).await;
                 continue;
             };
-            self.top_up(&mut ready, in_flight(line.as_ref()), &mut ended);
             if !self.open(&mut line, &current).await {
                 begun.push_front(current);
                 break;
             }
-            let next = begun.front().or(ready.front());
+            if begun.is_empty() {
+                self.top_up(&mut ready, 1, &mut ended);
+            }
+            let most = in_flight(line.as_ref());
             if let Some(open) = &mut line {
-                let sent = open.line.send(&current.mail, next.map(|n| &n.mail)).await;
-                open.announced = next.map(|n| n.claimed.id);
+                let next = begun.front().or(ready.front()).map(|next| next.claimed.id);
+                let sent = if let Some(next) = begun.front() {
+                    // The next mails are written while this one is on its way.
+                    let writing = async { self.top_up(&mut ready, most, &mut ended) };
+                    tokio::join!(open.line.send(&current.mail, Some(&next.mail)), writing).0
+                } else {
+                    open.line.send(&current.mail, ready.front().map(|next| &next.mail)).await
+                };
+                open.announced = next;
                 let usable = sent.usable;
                 self.judge(&current.claimed, sent, &mut ended).await;
                 if !usable {
@@ -190,12 +199,14 @@ where
             self.queue.close();
             return None;
         }
-        if let Ok(mail) = catch_unwind(AssertUnwindSafe(|| (self.compose)(&claimed))) {
-            return Some(Ready { claimed, mail, _seat: seat });
+        match (self.compose)(&claimed) {
+            Ok(mail) => Some(Ready { claimed, mail, _seat: seat }),
+            Err(why) => {
+                // It stays claimed, and is given back when all lines have ended.
+                self.course.end(End::Fault(why));
+                None
+            }
         }
-        // It stays claimed, and is given back when all lines have ended.
-        self.course.end(End::Fault("a mail could not be composed".to_owned()));
-        None
     }
 
     /// Settles what has ended and begins the next ones; answers those that may go. What could not be settled stays in `ended`.

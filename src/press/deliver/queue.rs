@@ -4,10 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Deliveries claimed at once: enough that claiming costs little beside sending, and few enough to be given back quickly.
-pub(super) const BATCH: u32 = 256;
-/// So many are left when the next are claimed.
-const LOW: usize = 128;
+/// Deliveries claimed at once. All lines wait for the ledger while it claims: so few that they hardly notice, and enough that a
+/// claim costs little beside them.
+pub(super) const BATCH: u32 = 32;
+/// So many are left for each line when the next are claimed…
+const LOW_A_LINE: usize = 4;
+/// …and at least so many, unless others share the work: some milliseconds' work for one that is fast. Where they do, one would
+/// still be at work when they have nothing left.
+const LOW: usize = 64;
 /// Of one destination, so many are kept aside while its connections are busy; those beyond come again later.
 const ASIDE: usize = 16;
 /// And so many in all.
@@ -16,6 +20,8 @@ const ASIDE_IN_ALL: usize = 256;
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
+    /// When this is left, more is wanted.
+    mark: usize,
     filled: Notify,
     low: Notify,
 }
@@ -30,9 +36,10 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(lines: u16, alone: bool) -> Self {
         let state = Mutex::new(State { waiting: VecDeque::new(), aside: HashMap::new(), kept: 0, closed: false });
-        Queue { state, filled: Notify::new(), low: Notify::new() }
+        let mark = LOW_A_LINE * usize::from(lines);
+        Queue { state, mark: if alone { mark.max(LOW) } else { mark }, filled: Notify::new(), low: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -84,7 +91,7 @@ impl<T> Queue<T> {
     pub(super) fn take_now(&self, has_room: impl Fn(&str) -> bool) -> Option<T> {
         let mut state = self.state();
         let taken = state.take_aside(has_room).or_else(|| state.waiting.pop_front());
-        if state.waiting.len() <= LOW {
+        if state.waiting.len() <= self.mark {
             self.low.notify_one();
         }
         taken
@@ -106,7 +113,7 @@ impl<T> Queue<T> {
 
     /// Waits until more can be used.
     pub(super) async fn low(&self) {
-        while self.state().waiting.len() > LOW {
+        while self.state().waiting.len() > self.mark {
             self.low.notified().await;
         }
     }

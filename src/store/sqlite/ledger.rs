@@ -8,6 +8,7 @@ use super::SqliteStore;
 use super::pace;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
+use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
@@ -18,12 +19,6 @@ use crate::delivery::{
 use crate::digest::EditionId;
 use crate::store::StoreError;
 use crate::subscriber::{Address, SubscriberId};
-
-/// A delivery that became uncertain more often than this is sent again only after [`DOUBTFUL_WAIT`]: a relay that breaks
-/// after every dot would otherwise be sent the same mail as fast as the line allows.
-const QUICK_RESENDS: i64 = 5;
-/// Milliseconds.
-const DOUBTFUL_WAIT: i64 = 10 * 60 * 1000;
 
 impl Ledger for SqliteStore {
     type Error = StoreError;
@@ -50,7 +45,7 @@ impl Ledger for SqliteStore {
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let press = press.clone();
         self.writer
-            .write(move |db| {
+            .write_unguarded(move |db| {
                 for settlement in &settle {
                     settle_one(db, &press, settlement)?;
                 }
@@ -330,12 +325,32 @@ fn write_attempt(
     held: bool,
     when: i64,
 ) -> Result<(), StoreError> {
+    // Read first and inserted then: an INSERT that selects from its own table makes a table in memory each time.
+    let known = db
+        .prepare_cached(
+            "SELECT d.begun, (SELECT max(number) FROM attempt WHERE delivery = ?1), s.key GLOB 'erased:*'
+             FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE d.id = ?1",
+        )?
+        .query_row([id.0], |r| Ok((r.get::<_, Option<i64>>(0)?, r.get::<_, Option<i64>>(1)?, r.get::<_, bool>(2)?)))
+        .optional()?;
+    let Some((begun, last, erased)) = known else { return Ok(()) };
+    // A reply often repeats the address: that of a mail which was in flight when its reader was erased comes afterwards.
+    let text = if erased { "" } else { &reply.text };
     db.prepare_cached(
         "INSERT INTO attempt (delivery, number, begun, ended, outcome, held, code, status, text)
-         SELECT id, 1 + coalesce((SELECT max(number) FROM attempt WHERE delivery = ?1), 0), begun, ?2, ?3, ?4, ?5, ?6, ?7
-         FROM delivery WHERE id = ?1",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute(params![id.0, when, outcome.as_str(), held, reply.code, reply.status, reply.text])?;
+    .execute(params![
+        id.0,
+        1 + last.unwrap_or(0),
+        begun,
+        when,
+        outcome.as_str(),
+        held,
+        reply.code,
+        reply.status,
+        text
+    ])?;
     Ok(())
 }
 
@@ -348,7 +363,7 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
     let mut query =
         db.prepare_cached("SELECT id FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
     let stuck: Vec<i64> = query.query_map(params![alone, now], |r| r.get(0))?.collect::<Result<_, _>>()?;
-    let lost = Reply { code: 0, status: None, text: "the press stopped before the answer was written down".to_owned() };
+    let lost = lost();
     for id in &stuck {
         write_attempt(db, DeliveryId(*id), AttemptOutcome::Uncertain, &lost, true, now)?;
         db.prepare_cached(

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::row::{address, count, from_word, small, time, time_or_none};
+use super::rules::{number_of, state_of};
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::Counts;
 use crate::delivery::returns::ReturnRecord;
@@ -38,27 +39,6 @@ pub(super) fn counts(db: &Connection, edition: EditionId) -> Result<Counts, Stor
     Ok(counts)
 }
 
-/// In the order of the column's numbers.
-const STATES: [DeliveryState; 10] = [
-    DeliveryState::Waiting,
-    DeliveryState::Claimed,
-    DeliveryState::InFlight,
-    DeliveryState::Accepted,
-    DeliveryState::Rejected,
-    DeliveryState::Expired,
-    DeliveryState::Uncertain,
-    DeliveryState::Withdrawn,
-    DeliveryState::Bounced,
-    DeliveryState::Complained,
-];
-
-fn state_of(number: i64) -> Result<DeliveryState, StoreError> {
-    usize::try_from(number)
-        .ok()
-        .and_then(|n| STATES.get(n).copied())
-        .ok_or_else(|| StoreError::Damaged(format!("no state: {number}")))
-}
-
 pub(super) fn of_address(db: &Connection, edition: EditionId, key: &str) -> Result<Option<DeliveryRecord>, StoreError> {
     let found = read(db, "d.edition = ?1 AND s.key = ?2", params![edition.0, key])?;
     Ok(found.into_iter().next())
@@ -71,7 +51,7 @@ pub(super) fn of_state(
     after: Option<DeliveryId>,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, StoreError> {
-    let number = state.and_then(|s| STATES.iter().position(|of| *of == s)).and_then(|n| i64::try_from(n).ok());
+    let number = state.and_then(number_of);
     read(
         db,
         "d.edition = ?1 AND (?2 IS NULL OR iif(d.state = 3, coalesce(d.returned, 3), d.state) = ?2) AND d.id > ?3 ORDER BY d.id LIMIT ?4",

@@ -5,16 +5,13 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::time::Duration;
 
 use super::row::{address, count, from_json, from_word, json, key, millis, small, time, word};
+use super::rules::{MOVED, PAGE};
 use super::subscribers::{end, leave_everything, withdraw};
 use super::{SqliteStore, person};
 use crate::store::StoreError;
 use crate::subscriber::fold::LimitKey;
 use crate::subscriber::request::{Ask, Request, RequestId, RequestKind, Requests, Terms, Wish};
 use crate::subscriber::{Address, EVERYTHING, ErasureKey, Held, Subscriber, SubscriberId, SubscriptionState};
-
-/// Where a consent comes from that was given to us.
-const PAGE: &str = "confirmed on our page";
-const MOVED: &str = "change of address, confirmed on our page";
 
 const REQUEST: &str =
     "SELECT r.id, r.subscriber, r.kind, coalesce(r.address, s.address), r.digests, r.language, r.asked,

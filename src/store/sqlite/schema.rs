@@ -6,8 +6,10 @@ use crate::store::StoreError;
 
 /// Says that an `SQLite` file is a ledger of ours: `PRsr`.
 const APPLICATION: i64 = 0x5052_7372;
+/// Says that it was one, and goes on elsewhere: `PRmv`.
+const MOVED: i64 = 0x5052_6d76;
 /// Step n brings version n - 1 to version n (`PRAGMA user_version`). Never changed once released.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -16,6 +18,7 @@ const STEPS: [&str; 8] = [
     include_str!("migrations/0006.sql"),
     include_str!("migrations/0007.sql"),
     include_str!("migrations/0008.sql"),
+    include_str!("migrations/0009.sql"),
 ];
 
 /// Brings a ledger to this program's version, in one transaction.
@@ -25,6 +28,9 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let application: i64 = db.pragma_query_value(None, "application_id", |r| r.get(0))?;
     if application == APPLICATION && version(db)? == known {
         return Ok(());
+    }
+    if application == MOVED {
+        return Err(StoreError::Moved);
     }
     let work = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let application: i64 = work.pragma_query_value(None, "application_id", |r| r.get(0))?;
@@ -42,6 +48,11 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     work.pragma_update(None, "application_id", APPLICATION)?;
     work.pragma_update(None, "user_version", known)?;
     Ok(work.commit()?)
+}
+
+/// Says that the ledger goes on elsewhere.
+pub(super) fn close(db: &Connection) -> Result<(), StoreError> {
+    Ok(db.pragma_update(None, "application_id", MOVED)?)
 }
 
 #[cfg(test)]

@@ -108,14 +108,13 @@ impl Connection {
 
     /// MAIL, RCPT, DATA and their replies.
     async fn envelope(&mut self, mail: &Mail) -> Result<(), Ended> {
-        let from = self.offers.mail_from(mail);
         let said = if self.ahead {
             self.ahead = false;
             self.hear().await
         } else if self.offers.pipelining {
-            self.say(from + &rcpt_to(mail) + "DATA\r\n").await
+            self.say(self.offers.mail_from(mail) + &rcpt_to(mail) + "DATA\r\n").await
         } else {
-            return self.envelope_step_by_step(mail, from).await;
+            return self.envelope_step_by_step(mail).await;
         };
         // All three replies are read whatever they say, or the next mail would read them.
         let mail_reply = in_step(Step::Mail, said)?;
@@ -134,8 +133,8 @@ impl Connection {
         }
     }
 
-    async fn envelope_step_by_step(&mut self, mail: &Mail, from: String) -> Result<(), Ended> {
-        let reply = in_step(Step::Mail, self.say(from).await)?;
+    async fn envelope_step_by_step(&mut self, mail: &Mail) -> Result<(), Ended> {
+        let reply = in_step(Step::Mail, self.say(self.offers.mail_from(mail)).await)?;
         if !is_fine(&reply) {
             return Err(self.reset(Step::Mail, reply).await);
         }

@@ -50,10 +50,12 @@ impl Offers {
         if self.size.is_some_and(|limit| limit > 0 && mail.message.len() > limit) {
             return refuse(Step::Mail, 552, "5.3.4 the mail is larger than the relay takes");
         }
-        if !mail.message.is_ascii() && !self.eight_bit {
+        // A message is read once where it can be: this is done for each.
+        let ascii = mail.message.is_ascii();
+        if !ascii && !self.eight_bit {
             return refuse(Step::Mail, 554, "5.6.1 the mail has 8-bit text, and the relay takes none");
         }
-        if std::str::from_utf8(&mail.message).is_err() {
+        if !ascii && std::str::from_utf8(&mail.message).is_err() {
             return refuse(Step::Mail, 554, "5.6.0 the mail is not in UTF-8");
         }
         None

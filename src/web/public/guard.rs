@@ -2,7 +2,6 @@
 //!
 //! How often one inbox is written to is the ledger's to say: that must hold after a restart too.
 
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,7 +41,7 @@ impl Guard {
     pub(super) fn new(brakes: Brakes) -> Guard {
         let mut octets = [0; 32];
         // Without randomness the stamps keep fewer robots out, and nothing else.
-        let _ = SystemRandom::new().fill(&mut octets);
+        let _ = getrandom::fill(&mut octets);
         Guard {
             brakes,
             networks: RateLimiter::keyed(Quota::per_hour(brakes.per_network)),

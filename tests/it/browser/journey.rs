@@ -139,3 +139,33 @@ fn a_reader_on_a_phone_without_scripts_subscribes_reads_and_leaves_with_one_clic
     browser.click("section[aria-labelledby=all] button");
     assert!(paper.states(omar).iter().all(|(_, state)| state == "ended"));
 }
+
+#[test]
+fn a_form_on_the_papers_own_site_leads_to_a_subscription() {
+    let paper = Paper::open();
+    let Some(browser) = Browser::open(&paper.hosts()) else { return };
+    let (screen, rosa) = (Screen { width: PHONE, dark: false }, "rosa@example.org");
+    browser.screen(screen);
+    browser.goto(&format!("{PAGES}embed"));
+    let lines = browser.text_of("pre");
+    let page = format!(
+        "<!DOCTYPE html><html lang=en><meta name=viewport content='width=device-width'><title>Ours</title><main><h1>Ours</h1>{lines}</main>"
+    );
+    let page: String = url::form_urlencoded::byte_serialize(page.as_bytes()).collect();
+    browser.goto(&format!("data:text/html,{}", page.replace('+', "%20")));
+    browser.is_at("Ours");
+    assert_eq!(browser.faults(screen), Vec::<String>::new());
+    browser.fill("input[name=address]", rosa);
+    browser.click("input[value=campus-week]");
+    browser.click("form button");
+    // Another site's form cannot show that a person filled it in: ours comes, with everything in it.
+    browser.is_at("The Acero Advocate by mail");
+    browser.says("One more time");
+    std::thread::sleep(FILL_TIME);
+    browser.click("form button");
+    browser.is_at("Look in your inbox");
+    browser.goto(&paper.first_link(rosa, 0));
+    browser.click("form button");
+    browser.is_at("Done");
+    assert_eq!(paper.states(rosa), [subscribed("middle-east-outreach", "confirmed")]);
+}

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::site::entry;
+use crate::support::postgres;
 
 const DIGESTS: [&str; 2] = ["daily", "weekly"];
 const TERMS: Terms = Terms { every: Duration::ZERO, within: Duration::from_hours(24) };
@@ -95,10 +96,21 @@ fn call_off(requests: &mut [Asked], which: impl Fn(&Asked) -> bool) {
     requests.iter_mut().filter(|asked| which(asked)).for_each(|asked| asked.live = false);
 }
 
+/// One life, on every store.
 async fn live(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, key) = (tempfile::tempdir().unwrap(), ErasureKey::new([7; 32]));
     let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
-    let store = store.with_erasure_key(ErasureKey::new([7; 32]));
+    live_on(store.with_erasure_key(key.clone()), steps.clone()).await?;
+    match postgres::database() {
+        Some(database) => live_on(database.store().await.with_erasure_key(key), steps).await,
+        None => Ok(()),
+    }
+}
+
+async fn live_on(
+    store: impl Requests + Subscribers + Editions + Ledger,
+    steps: Vec<Step>,
+) -> Result<(), TestCaseError> {
     let who = |n: usize| -> Address { format!("reader{n}@example.org").parse().unwrap() };
     let mut now: DateTime<Utc> = "2026-11-22T08:00:00Z".parse().unwrap();
     let mut words = [[Word::Nothing; 2]; 3];
@@ -258,7 +270,7 @@ async fn live(steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 /// Whether a digest goes to an address; `None` where it has nothing to do with it.
-async fn stands(store: &SqliteStore, address: &Address, digest: usize) -> Option<bool> {
+async fn stands(store: &impl Subscribers, address: &Address, digest: usize) -> Option<bool> {
     let held = store.show(address).await.unwrap()?;
     let found = held.subscriptions.iter().find(|s| s.digest == DIGESTS[digest])?;
     Some(found.state == SubscriptionState::Confirmed)

@@ -1,6 +1,7 @@
 //! A newsroom's pages on a port of their own, and what comes out of them.
 
 use chrono::{DateTime, Utc};
+use ipnet::IpNet;
 use mail_parser::MessageParser;
 use pressrun::config::{Overrides, Settings};
 use pressrun::store::SqliteStore;
@@ -47,6 +48,11 @@ impl Site {
     }
 
     pub fn with(brakes: Brakes, terms: Terms) -> Site {
+        Site::behind(vec!["127.0.0.1/32".parse().unwrap()], brakes, terms, web::Limits::default())
+    }
+
+    /// The same behind these proxies, with these limits of connections.
+    pub fn behind(trusted: Vec<IpNet>, brakes: Brakes, terms: Terms, limits: web::Limits) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
         let store = Arc::new(store.with_erasure_key(ErasureKey::new([7; 32])));
@@ -65,7 +71,7 @@ impl Site {
             return_path: settings.public.return_path,
             terms,
             brakes,
-            trusted: vec!["127.0.0.1/32".parse().unwrap()],
+            trusted,
             own: Own::default(),
         };
         let public = Public::new(options, store.clone()).unwrap();
@@ -88,6 +94,7 @@ impl Site {
         runtime.spawn(public.clone().post(Arc::new(transport)));
         let mut web =
             web::Options::new(folder.path().join("feeds"), "https://acero-advocate.example/feeds/".parse().unwrap());
+        web.limits = limits;
         web.counters.push(public.metrics());
         Site { served: Served::beside(web, public.router()), store, server, runtime, _folder: folder }
     }

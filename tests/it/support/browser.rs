@@ -162,6 +162,13 @@ impl Browser {
         }
     }
 
+    /// What an element says.
+    #[track_caller]
+    pub fn text_of(&self, css: &str) -> String {
+        let element = self.find(&By::Css(css.to_owned()));
+        self.runtime.block_on(element.text()).unwrap()
+    }
+
     /// What the reader sees of the whole page.
     pub fn text(&self) -> String {
         let body = async { self.driver().find(By::Tag("body")).await?.text().await };

@@ -17,6 +17,15 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// Starts this command, which is `pressrun serve --json`.
+    pub fn of(command: &mut Command) -> Serving {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&line).expect("it serves");
+        Serving { at: event["address"].as_str().unwrap().parse().unwrap(), child }
+    }
+
     /// Asks it to stop, as a service manager does; how it ended.
     pub fn stop(mut self) -> ExitStatus {
         assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
@@ -107,7 +116,13 @@ impl Room {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pressrun"));
         command.current_dir(self.folder.path()).args(arguments).stdin(Stdio::null());
-        for name in ["PRESSRUN_CONFIG", "PRESSRUN_TRANSPORT", "PRESSRUN_LOG", "PRESSRUN_SMTP_PASSWORD"] {
+        for name in [
+            "PRESSRUN_CONFIG",
+            "PRESSRUN_TRANSPORT",
+            "PRESSRUN_LOG",
+            "PRESSRUN_SMTP_PASSWORD",
+            "PRESSRUN_LEDGER_PASSWORD",
+        ] {
             command.env_remove(name);
         }
         command
@@ -128,11 +143,7 @@ impl Room {
     /// Starts `pressrun serve` on a port of its own.
     pub fn serve(&self, arguments: &[&str]) -> Serving {
         let all = [&["serve", "--json", "--bind", "127.0.0.1:0"], arguments].concat();
-        let mut child = self.command(&all).stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let event: serde_json::Value = serde_json::from_str(&line).expect("it serves");
-        Serving { at: event["address"].as_str().unwrap().parse().unwrap(), child }
+        Serving::of(&mut self.command(&all))
     }
 
     /// Changes the ledger behind the program's back; how many rows.

@@ -7,51 +7,51 @@ use serde::de::DeserializeOwned;
 use crate::store::StoreError;
 use crate::subscriber::Address;
 
-pub(super) fn millis(time: DateTime<Utc>) -> i64 {
+pub(in crate::store) fn millis(time: DateTime<Utc>) -> i64 {
     time.timestamp_millis()
 }
 
-pub(super) fn time(millis: i64) -> Result<DateTime<Utc>, StoreError> {
+pub(in crate::store) fn time(millis: i64) -> Result<DateTime<Utc>, StoreError> {
     DateTime::from_timestamp_millis(millis).ok_or_else(|| StoreError::Damaged(format!("no time: {millis}")))
 }
 
-pub(super) fn time_or_none(millis: Option<i64>) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub(in crate::store) fn time_or_none(millis: Option<i64>) -> Result<Option<DateTime<Utc>>, StoreError> {
     millis.map(time).transpose()
 }
 
 /// What an address is known by.
-pub(super) fn key(address: &Address) -> String {
+pub(in crate::store) fn key(address: &Address) -> String {
     address.as_str().to_lowercase()
 }
 
-pub(super) fn address(text: &str) -> Result<Address, StoreError> {
+pub(in crate::store) fn address(text: &str) -> Result<Address, StoreError> {
     text.parse().map_err(|e| StoreError::Damaged(format!("an address: {e}")))
 }
 
-pub(super) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
+pub(in crate::store) fn json<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Database(e.to_string()))
 }
 
-pub(super) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
+pub(in crate::store) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|e| StoreError::Damaged(e.to_string()))
 }
 
 /// A unit variant's name, as serde writes it.
-pub(super) fn word<T: Serialize>(value: T) -> Result<String, StoreError> {
+pub(in crate::store) fn word<T: Serialize>(value: T) -> Result<String, StoreError> {
     match serde_json::to_value(value) {
         Ok(serde_json::Value::String(word)) => Ok(word),
         _ => Err(StoreError::Database("not a word".to_owned())),
     }
 }
 
-pub(super) fn from_word<T: DeserializeOwned>(word: &str) -> Result<T, StoreError> {
+pub(in crate::store) fn from_word<T: DeserializeOwned>(word: &str) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(|e| StoreError::Damaged(e.to_string()))
 }
 
-pub(super) fn count(n: i64) -> u64 {
+pub(in crate::store) fn count(n: i64) -> u64 {
     u64::try_from(n).unwrap_or(0)
 }
 
-pub(super) fn small(n: i64) -> u32 {
+pub(in crate::store) fn small(n: i64) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }

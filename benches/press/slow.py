@@ -1,0 +1,52 @@
+"""Times `pressrun send` against a server whose every reply takes so long; prints what round trips and connections allow."""
+import asyncio
+import multiprocessing
+import statistics
+import tempfile
+
+from room import CONNECTIONS, Newsroom, Sink, free_port, wait_for
+
+
+def delayed(port, to, seconds):
+    """Passes everything on to the sink; what the sink says comes so much later."""
+
+    async def client(reader, writer):
+        from_sink, to_sink = await asyncio.open_connection("127.0.0.1", to)
+        loop = asyncio.get_running_loop()
+
+        async def there():
+            while data := await reader.read(1 << 18):
+                to_sink.write(data)
+            to_sink.close()
+
+        async def back():
+            while data := await from_sink.read(1 << 16):
+                loop.call_later(seconds, writer.write, data)
+            loop.call_later(seconds, writer.close)
+
+        await asyncio.gather(there(), back(), return_exceptions=True)
+
+    async def serve():
+        server = await asyncio.start_server(client, "127.0.0.1", port, limit=1 << 18)
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def measure(args):
+    seconds, rates = args.slow / 1000, []
+    # A mail costs one round trip: its last octet and the next mail's envelope go together (RFC 2920).
+    allowed = CONNECTIONS / seconds
+    for n in range(args.rounds):
+        with tempfile.TemporaryDirectory() as work, Sink() as sink:
+            port = free_port()
+            proxy = multiprocessing.Process(target=delayed, args=(port, sink.port, seconds), daemon=True)
+            proxy.start()
+            wait_for(port)
+            sent = Newsroom(work, args.pressrun, args.readers).send(port)
+            proxy.kill()
+        # Greeting, EHLO and the first envelope: three round trips before the first mail.
+        rates.append(args.readers / (sent.wall - 3 * seconds))
+        print(f"round {n + 1}: {rates[-1]:,.1f}/s, {rates[-1] / allowed:.0%} of what is allowed", flush=True)
+    print(f"median of {args.rounds}: {statistics.median(rates):,.1f}/s; {CONNECTIONS} connections and one round trip of "
+          f"{args.slow:g} ms a mail allow {allowed:,.0f}/s: {statistics.median(rates) / allowed:.0%}")

@@ -1,0 +1,317 @@
+//! Editions, their pieces, and the sealing that writes deliveries.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use std::collections::{HashMap, HashSet};
+use tokio_postgres::Row;
+
+use super::PostgresStore;
+use super::pool::Fault;
+use super::row::{count, from_json, from_word, json, millis, small, time, time_or_none, word};
+use super::signatures::forget;
+use super::sql::{read, row, rows, run, value, write};
+use crate::digest::edition::Edits;
+use crate::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+use crate::newsroom::ArticleId;
+use crate::store::StoreError;
+
+/// After so many deliveries were written at once, the planner is told, or it would read them all to find a few.
+const MANY: u64 = 10_000;
+/// The class of the advisory locks under which a digest's next number is taken: `PRed`.
+const NUMBERS: i32 = 0x5052_6564;
+
+impl Editions for PostgresStore {
+    type Error = StoreError;
+
+    async fn known(&self, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<ArticleId>, StoreError> {
+        let ids: Vec<&str> = ids.iter().map(|id| id.0.as_str()).collect();
+        let known = "SELECT DISTINCT p.article FROM edition_piece p JOIN edition e ON e.id = p.edition
+                     WHERE p.article = ANY($1) AND e.digest = $2
+                       AND (p.choice = 'never' OR p.choice = 'carried' AND (e.state <> 'withdrawn' OR e.reached))";
+        let found = read!(self, db => rows(&db, known, &[&ids, &digest]).await)?;
+        Ok(found.iter().map(|r| Ok(ArticleId(r.try_get(0)?))).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn draft(
+        &self,
+        digest: &str,
+        pieces: Vec<EditionPiece>,
+        sealed: Sealed,
+        now: DateTime<Utc>,
+    ) -> Result<Edition, StoreError> {
+        write!(self, db => draft(&db, digest, None, &pieces, &sealed, now).await)
+    }
+
+    async fn draft_due(
+        &self,
+        digest: &str,
+        due: DateTime<Utc>,
+        pieces: Vec<EditionPiece>,
+        sealed: Sealed,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Edition>, StoreError> {
+        write!(self, db => draft_due(&db, digest, due, &pieces, &sealed, now).await)
+    }
+
+    async fn revise(
+        &self,
+        id: EditionId,
+        pieces: Vec<EditionPiece>,
+        edits: Edits,
+        sealed: Sealed,
+    ) -> Result<bool, StoreError> {
+        write!(self, db => revise(&db, id, &pieces, &edits, &sealed).await)
+    }
+
+    async fn approve(
+        &self,
+        id: EditionId,
+        sealed: Sealed,
+        seal: String,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u64>, StoreError> {
+        write!(self, db => approve(&db, id, &sealed, &seal, millis(now)).await)
+    }
+
+    async fn withdraw(&self, id: EditionId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
+        write!(self, db => withdraw(&db, id, millis(now)).await)
+    }
+
+    async fn edition(&self, id: EditionId) -> Result<Option<Edition>, StoreError> {
+        read!(self, db => edition(&db, id).await)
+    }
+
+    async fn editions(&self, digest: Option<&str>) -> Result<Vec<Edition>, StoreError> {
+        read!(self, db => editions(&db, digest).await)
+    }
+
+    async fn last_run(&self, digest: &str) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let last = "SELECT max(due) FROM schedule_run WHERE digest = $1";
+        let due: Option<Option<i64>> = read!(self, db => value(&db, last, &[&digest]).await)?;
+        time_or_none(due.flatten())
+    }
+
+    async fn ran(&self, digest: &str, due: DateTime<Utc>) -> Result<(), StoreError> {
+        write!(self, db => ran(&db, digest, due).await)?;
+        Ok(())
+    }
+}
+
+/// Writes down that a due time was handled; whether that is new.
+async fn ran(db: &Transaction<'_>, digest: &str, due: DateTime<Utc>) -> Result<bool, Fault> {
+    run(db, "DELETE FROM schedule_run WHERE digest = $1 AND due > $2", &[&digest, &millis(due)]).await?;
+    let handled = "INSERT INTO schedule_run (digest, due) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+    Ok(run(db, handled, &[&digest, &millis(due)]).await? == 1)
+}
+
+async fn draft_due(
+    db: &Transaction<'_>,
+    digest: &str,
+    due: DateTime<Utc>,
+    pieces: &[EditionPiece],
+    sealed: &Sealed,
+    now: DateTime<Utc>,
+) -> Result<Option<Edition>, Fault> {
+    if ran(db, digest, due).await? {
+        draft(db, digest, Some(due), pieces, sealed, now).await.map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+async fn draft(
+    db: &Transaction<'_>,
+    digest: &str,
+    due: Option<DateTime<Utc>>,
+    pieces: &[EditionPiece],
+    sealed: &Sealed,
+    now: DateTime<Utc>,
+) -> Result<Edition, Fault> {
+    // Two drafts at the same moment have two numbers.
+    rows(db, "SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&NUMBERS, &digest]).await?;
+    let id: Option<i64> = value(
+        db,
+        "INSERT INTO edition (digest, number, state, made, subject, preheader, edits, sealed, due)
+         SELECT $1, 1 + coalesce(max(number), 0), 'draft', $2, $3, $4, $5, $6, $7 FROM edition WHERE digest = $1
+         RETURNING id",
+        &[
+            &digest,
+            &millis(now),
+            &sealed.subject,
+            &sealed.preheader,
+            &json(&Edits::default())?,
+            &json(sealed)?,
+            &due.map(millis),
+        ],
+    )
+    .await?;
+    let id = EditionId(id.ok_or(StoreError::Stopped)?);
+    write_pieces(db, id, pieces).await?;
+    Ok(edition(db, id).await?.ok_or(StoreError::Stopped)?)
+}
+
+async fn revise(
+    db: &Transaction<'_>,
+    id: EditionId,
+    pieces: &[EditionPiece],
+    edits: &Edits,
+    sealed: &Sealed,
+) -> Result<bool, Fault> {
+    let revise = "UPDATE edition SET edits = $2, sealed = $3, subject = $4, preheader = $5
+                  WHERE id = $1 AND state = 'draft'";
+    let with = (json(edits)?, json(sealed)?);
+    let revised = run(db, revise, &[&id.0, &with.0, &with.1, &sealed.subject, &sealed.preheader]).await?;
+    if revised == 1 {
+        write_pieces(db, id, pieces).await?;
+    }
+    Ok(revised == 1)
+}
+
+async fn write_pieces(db: &Transaction<'_>, id: EditionId, pieces: &[EditionPiece]) -> Result<(), Fault> {
+    run(db, "DELETE FROM edition_piece WHERE edition = $1", &[&id.0]).await?;
+    let places: Vec<i64> = (0..).take(pieces.len()).collect();
+    let articles: Vec<&str> = pieces.iter().map(|p| p.id.0.as_str()).collect();
+    let titles: Vec<&str> = pieces.iter().map(|p| p.title.as_str()).collect();
+    let choices: Vec<String> = pieces.iter().map(|p| word(p.choice)).collect::<Result<_, _>>()?;
+    let insert = "INSERT INTO edition_piece (edition, place, article, title, choice)
+                  SELECT $1, t.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS t";
+    run(db, insert, &[&id.0, &places, &articles, &titles, &choices]).await?;
+    Ok(())
+}
+
+/// How an edition stands; it stays so until the transaction ends.
+async fn state(db: &Transaction<'_>, id: EditionId) -> Result<Option<EditionState>, Fault> {
+    let state: Option<String> = value(db, "SELECT state FROM edition WHERE id = $1 FOR UPDATE", &[&id.0]).await?;
+    Ok(state.as_deref().map(from_word).transpose()?)
+}
+
+async fn approve(
+    db: &Transaction<'_>,
+    id: EditionId,
+    sealed: &Sealed,
+    seal: &str,
+    now: i64,
+) -> Result<Option<u64>, Fault> {
+    match state(db, id).await? {
+        None | Some(EditionState::Withdrawn) => return Ok(None),
+        Some(EditionState::Draft) => {}
+        Some(_) => {
+            let written: Option<i64> = value(db, "SELECT count(*) FROM delivery WHERE edition = $1", &[&id.0]).await?;
+            return Ok(written.map(count));
+        }
+    }
+    run(
+        db,
+        "UPDATE edition SET state = 'approved', approved = $2, sealed = $3, subject = $4, preheader = $5, seal = $6
+         WHERE id = $1",
+        &[&id.0, &now, &json(sealed)?, &sealed.subject, &sealed.preheader, &seal],
+    )
+    .await?;
+    let written = run(
+        db,
+        "INSERT INTO delivery (edition, subscriber, due)
+         SELECT e.id, n.subscriber, $2
+         FROM edition e
+         JOIN subscription n ON n.digest = e.digest AND n.state = 'confirmed'
+         JOIN subscriber s ON s.id = n.subscriber
+         WHERE e.id = $1 AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+           AND NOT EXISTS (SELECT 1 FROM pause p WHERE p.subscriber = n.subscriber AND p.until > $2)
+         ORDER BY n.subscriber",
+        &[&id.0, &now],
+    )
+    .await?;
+    if written >= MANY {
+        db.batch_execute("ANALYZE delivery").await?;
+    }
+    Ok(Some(written))
+}
+
+async fn withdraw(db: &Transaction<'_>, id: EditionId, now: i64) -> Result<Option<u64>, Fault> {
+    match state(db, id).await? {
+        None | Some(EditionState::Sent) => return Ok(None),
+        Some(EditionState::Withdrawn) => return Ok(Some(0)),
+        Some(_) => {}
+    }
+    let withdrawn = run(
+        db,
+        "UPDATE delivery SET state = 7, press = NULL, lease = NULL, ended = $2
+         WHERE state IN (0, 1) AND id IN (SELECT id FROM delivery WHERE edition = $1 AND state IN (0, 1)
+                                          ORDER BY id FOR UPDATE)",
+        &[&id.0, &now],
+    )
+    .await?;
+    run(
+        db,
+        "UPDATE edition SET state = 'withdrawn', ended = $2, paused = NULL,
+             reached = EXISTS (SELECT 1 FROM delivery WHERE edition = $1 AND (state IN (2, 3, 6) OR doubts > 0))
+         WHERE id = $1",
+        &[&id.0, &now],
+    )
+    .await?;
+    forget(db, id).await?;
+    Ok(Some(withdrawn))
+}
+
+async fn edition(db: &Transaction<'_>, id: EditionId) -> Result<Option<Edition>, Fault> {
+    let one = "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, sealed FROM edition
+               WHERE id = $1";
+    let Some(r) = row(db, one, &[&id.0]).await? else { return Ok(None) };
+    let sealed = from_json(r.try_get(10)?)?;
+    let pieces = pieces(db, &[id.0]).await?.remove(&id.0).unwrap_or_default();
+    Ok(Some(read(&r, sealed, pieces)?))
+}
+
+async fn editions(db: &Transaction<'_>, digest: Option<&str>) -> Result<Vec<Edition>, Fault> {
+    let all = "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, subject, preheader
+               FROM edition WHERE $1::text IS NULL OR digest = $1 ORDER BY made DESC, id DESC";
+    let found = rows(db, all, &[&digest]).await?;
+    let ids: Vec<i64> = found.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
+    let mut pieces = pieces(db, &ids).await?;
+    let mut editions = Vec::with_capacity(found.len());
+    for r in &found {
+        let made = time(r.try_get(5)?)?;
+        let sealed = Sealed {
+            subject: r.try_get(10)?,
+            preheader: r.try_get(11)?,
+            html: String::new(),
+            text: String::new(),
+            mark: String::new(),
+            shortened: false,
+            headers: vec![],
+            date: time_or_none(r.try_get(6)?)?.unwrap_or(made),
+        };
+        editions.push(read(r, sealed, pieces.remove(&r.try_get(0)?).unwrap_or_default())?);
+    }
+    Ok(editions)
+}
+
+fn read(r: &Row, sealed: Sealed, pieces: Vec<EditionPiece>) -> Result<Edition, Fault> {
+    Ok(Edition {
+        id: EditionId(r.try_get(0)?),
+        digest: r.try_get(1)?,
+        number: small(r.try_get(2)?),
+        state: from_word(r.try_get(3)?)?,
+        paused: r.try_get(4)?,
+        made: time(r.try_get(5)?)?,
+        approved: time_or_none(r.try_get(6)?)?,
+        pieces,
+        edits: from_json(r.try_get(7)?)?,
+        sealed,
+        seal: r.try_get(8)?,
+        due: time_or_none(r.try_get(9)?)?,
+    })
+}
+
+async fn pieces(db: &Transaction<'_>, of: &[i64]) -> Result<HashMap<i64, Vec<EditionPiece>>, Fault> {
+    let pieces = "SELECT edition, article, title, choice FROM edition_piece WHERE edition = ANY($1)
+                  ORDER BY edition, place";
+    let mut found: HashMap<i64, Vec<EditionPiece>> = HashMap::new();
+    for r in rows(db, pieces, &[&of]).await? {
+        found.entry(r.try_get(0)?).or_default().push(EditionPiece {
+            id: ArticleId(r.try_get(1)?),
+            title: r.try_get(2)?,
+            choice: from_word(r.try_get(3)?)?,
+        });
+    }
+    Ok(found)
+}

@@ -1,0 +1,126 @@
+//! What came back by mail.
+
+use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
+
+use super::PostgresStore;
+use super::pool::Fault;
+use super::row::{millis, time, word};
+use super::sql::{read, row, rows, run, value, write};
+use super::subscribers::suppress;
+use crate::delivery::DeliveryId;
+use crate::delivery::returns::{Filed, News, Past, Patience, Return, Returns};
+use crate::digest::EditionId;
+use crate::store::StoreError;
+use crate::subscriber::{SubscriberId, SuppressionReason};
+
+impl Returns for PostgresStore {
+    type Error = StoreError;
+
+    async fn file(
+        &self,
+        returns: Vec<Return>,
+        patience: Patience,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Filed>, StoreError> {
+        write!(self, db => file_all(&db, &returns, &patience, now).await)
+    }
+
+    async fn delivery_of(
+        &self,
+        edition: EditionId,
+        subscriber: SubscriberId,
+    ) -> Result<Option<DeliveryId>, StoreError> {
+        let one = "SELECT id FROM delivery WHERE edition = $1 AND subscriber = $2";
+        let id: Option<i64> = read!(self, db => value(&db, one, &[&edition.0, &subscriber.0]).await)?;
+        Ok(id.map(DeliveryId))
+    }
+
+    async fn reader_of(&self, delivery: DeliveryId) -> Result<Option<(EditionId, SubscriberId)>, StoreError> {
+        let one = "SELECT edition, subscriber FROM delivery WHERE id = $1";
+        let found = read!(self, db => row(&db, one, &[&delivery.0]).await)?;
+        let read = |r: Row| Ok((EditionId(r.try_get(0)?), SubscriberId(r.try_get(1)?)));
+        Ok(found.map(read).transpose().map_err(Fault::Said)?)
+    }
+}
+
+async fn file_all(
+    db: &Transaction<'_>,
+    returns: &[Return],
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Vec<Filed>, Fault> {
+    let ids: Vec<i64> = returns.iter().map(|one| one.delivery.0).collect();
+    rows(db, "SELECT 1 FROM delivery WHERE id = ANY($1) ORDER BY id FOR UPDATE", &[&ids]).await?;
+    let mut filed = Vec::with_capacity(returns.len());
+    for one in returns {
+        filed.push(file(db, one, patience, now).await?);
+    }
+    Ok(filed)
+}
+
+async fn file(db: &Transaction<'_>, one: &Return, patience: &Patience, now: DateTime<Utc>) -> Result<Filed, Fault> {
+    let whose = "SELECT s.id, s.key FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE d.id = $1";
+    let Some(reader) = row(db, whose, &[&one.delivery.0]).await? else { return Ok(Filed::Nobody) };
+    let (reader, key): (i64, String) = (reader.try_get(0)?, reader.try_get(1)?);
+    let erased = key.starts_with("erased:");
+    // A reply often repeats the address.
+    let text = if erased { "" } else { one.reply.text.as_str() };
+    let written = run(
+        db,
+        "INSERT INTO returned (mark, delivery, at, news, cause, counts, code, status, text)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+        &[
+            &one.mark.as_slice(),
+            &one.delivery.0,
+            &millis(now),
+            &word(one.news)?,
+            &one.cause.map(word).transpose()?,
+            &one.counts(),
+            &i64::from(one.reply.code),
+            &one.reply.status,
+            &text,
+        ],
+    )
+    .await?;
+    if written == 0 {
+        return Ok(Filed::Again);
+    }
+    let returned: i64 = match one.news {
+        News::Delayed | News::Arrived => return Ok(Filed::Noted),
+        News::Bounced => 8,
+        News::Complained => 9,
+    };
+    // What came back had gone out: it is uncertain no more.
+    let settle =
+        "UPDATE delivery SET returned = greatest(returned, $2), state = CASE state WHEN 6 THEN 3 ELSE state END
+                  WHERE id = $1";
+    run(db, settle, &[&one.delivery.0, &returned]).await?;
+    if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, patience, now).await?, now)) {
+        return Ok(Filed::Noted);
+    }
+    let reason = match one.news {
+        News::Complained => SuppressionReason::Complained,
+        _ => SuppressionReason::Bounced,
+    };
+    suppress(db, &key, reason, &one.reply.to_string(), millis(now), millis(now)).await?;
+    Ok(Filed::Suppressed)
+}
+
+/// Deliveries to somebody that the relay took, the newest edition first.
+async fn past(db: &Transaction<'_>, reader: i64, patience: &Patience, now: DateTime<Utc>) -> Result<Vec<Past>, Fault> {
+    let taken = "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts)
+                 FROM delivery d JOIN edition e ON e.id = d.edition
+                 WHERE d.subscriber = $1 AND e.approved >= $2 AND (d.state = 3 OR d.returned IS NOT NULL)
+                 ORDER BY e.id DESC";
+    let found = rows(db, taken, &[&reader, &millis(patience.horizon(now))]).await?;
+    let read = |r: &Row| {
+        Ok(match (r.try_get::<_, Option<i64>>(1)?, r.try_get::<_, Option<i64>>(2)?) {
+            (_, Some(bounced)) => Past::Bounced(time(bounced)?),
+            (Some(_), None) => Past::Refused,
+            (None, None) => Past::Silent(time(r.try_get::<_, Option<i64>>(0)?.unwrap_or_default())?),
+        })
+    };
+    found.iter().map(read).collect()
+}
