@@ -86,7 +86,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Send what has changed in the feeds to folders and buckets, and tell the hubs
     Publish(publish::Arguments),
-    /// Read mail that came back: who unsubscribes by mail
+    /// Read mail that came back: bounces, complaints, who unsubscribes by mail
     Returns(returns::Arguments),
     /// See what stands in the way of mails that arrive: DNS, mail server, ledger, clock, the mails themselves
     Doctor(doctor::Arguments),

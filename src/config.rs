@@ -8,6 +8,7 @@ pub mod duration;
 pub mod file;
 // From as written to as meant.
 mod meant;
+pub(crate) use meant::mbox;
 // `transport:` as written.
 pub mod relay;
 // Passwords, from the environment or a file; never from the configuration itself.
@@ -24,11 +25,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
 
+use crate::delivery::returns::Patience;
 use crate::digest::Digest;
 use crate::error::{Failure, Kind};
+use crate::mail::return_path::ReturnPath;
 use crate::newsroom::yaml::{self, Source};
 use crate::newsroom::{Masthead, Problem, Section};
 use crate::subscriber::request::Terms;
+use crate::transport::inbox::Inbox;
 use crate::web::public::Brakes;
 use crate::{feed, press, publish, source, transport};
 
@@ -77,6 +81,23 @@ pub struct Settings {
     pub serve: ServeSettings,
     /// What `pressrun doctor` cannot know by itself.
     pub doctor: DoctorSettings,
+    /// Mail that comes back.
+    pub returns: ReturnsSettings,
+}
+
+/// Mail that comes back.
+#[derive(Debug, Clone)]
+pub struct ReturnsSettings {
+    /// How the envelope sender of each mail is written, where each has its own.
+    pub path: Option<ReturnPath>,
+    /// Where it is read from, each with its name for people; or why it cannot be.
+    pub inboxes: Vec<(String, Result<Inbox, Failure>)>,
+    /// How often `pressrun serve` looks.
+    pub every: Duration,
+    /// When bounces that are not final become so.
+    pub patience: Patience,
+    /// The folder for what nobody understood, and for how far files were read.
+    pub folder: PathBuf,
 }
 
 /// A target of publishing.
@@ -195,6 +216,8 @@ pub struct Overrides {
     pub transport: Option<String>,
     /// The relay's password; the environment's [`secret::SMTP_PASSWORD`].
     pub smtp_password: Option<SecretString>,
+    /// The password of the mailbox of returned mail; the environment's [`secret::IMAP_PASSWORD`].
+    pub imap_password: Option<SecretString>,
     /// The password of the ledger's database; the environment's [`secret::LEDGER_PASSWORD`].
     pub ledger_password: Option<SecretString>,
 }
@@ -207,6 +230,7 @@ impl Overrides {
             transport: None,
             smtp_password: password(secret::SMTP_PASSWORD),
             ledger_password: password(secret::LEDGER_PASSWORD),
+            imap_password: password(secret::IMAP_PASSWORD),
         }
     }
 }

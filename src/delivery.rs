@@ -39,6 +39,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::EditionId;
+use crate::mail::returned::Said;
 use crate::subscriber::{Address, SubscriberId};
 
 /// A delivery's number in the ledger.
@@ -260,6 +261,14 @@ impl Reply {
     pub fn read(line: &str) -> Self {
         let (code, text) = line.split_at_checked(3).unwrap_or(("", line));
         Reply::new(code.parse().unwrap_or(0), text.trim_start_matches(['-', ' ']))
+    }
+
+    /// What a server said in a mail that came back. Its status need not fit the code: it may be another server's.
+    pub fn of_return(said: &Said) -> Self {
+        // The text begins with code and status, where it has them.
+        let read = Reply::read(&said.text);
+        let read = if read.code == 0 { Reply::none(&said.text) } else { read };
+        Reply { code: said.code, status: said.status.clone(), ..read }
     }
 
     /// Something that broke: no reply came.

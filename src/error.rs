@@ -19,10 +19,12 @@ pub enum Kind {
     Unavailable,
     /// A fault of this program.
     Bug,
+    /// A mail server that waits for us must keep its mail, and try again, whatever is wrong.
+    Deferred,
 }
 
 impl Kind {
-    /// The process's exit code: 1, 2, 3, 4 or 70 (`EX_SOFTWARE` of sysexits).
+    /// The process's exit code: 1, 2, 3, 4, or 70 and 75 (`EX_SOFTWARE` and `EX_TEMPFAIL` of sysexits).
     pub fn exit_code(self) -> u8 {
         match self {
             Kind::Material => 1,
@@ -30,6 +32,7 @@ impl Kind {
             Kind::Configuration => 3,
             Kind::Unavailable => 4,
             Kind::Bug => 70,
+            Kind::Deferred => 75,
         }
     }
 }

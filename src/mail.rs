@@ -12,9 +12,14 @@ pub mod letter;
 pub mod note;
 // How a sender stands in the eyes of those who receive.
 pub mod posture;
+// Return paths that say which delivery comes back.
+pub mod return_path;
 // Mail that comes back to us.
 pub mod returned;
 
+use chrono::{DateTime, Utc};
+
+use self::dkim::{SignError, Signer};
 use crate::subscriber::Address;
 
 /// An envelope and finished bytes.
@@ -29,6 +34,18 @@ pub struct Mail {
 }
 
 impl Mail {
+    /// The same mail, signed, where there is somebody to sign.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub fn signed(mut self, signer: Option<&Signer>, when: DateTime<Utc>) -> Result<Mail, SignError> {
+        if let Some(signer) = signer {
+            let fields = signer.sign(&self.message, when)?;
+            self.message.splice(..0, fields.into_bytes());
+        }
+        Ok(self)
+    }
+
     /// Whether the relay must offer SMTPUTF8 (RFC 6531): an address is not all ASCII.
     pub fn needs_smtputf8(&self) -> bool {
         !(self.to.as_str().is_ascii() && self.return_path.as_str().is_ascii())

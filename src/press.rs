@@ -6,6 +6,8 @@ pub mod deliver;
 pub mod lock;
 // What it counts.
 pub mod meter;
+// Reads what comes back, and files it.
+pub mod returns;
 // Makes editions: chooses what is new, renders it, writes it to the ledger.
 pub mod seal;
 // Signs mails before they are sent.

@@ -5,6 +5,8 @@
 
 // One `.eml` a mail, in a folder.
 pub mod directory;
+// Where returned mail comes from.
+pub mod inbox;
 // SMTP, on lettre's connections.
 pub mod smtp;
 

@@ -2,12 +2,13 @@
 
 use super::context::Context;
 use super::material::{Articles, Material};
-use super::{Common, Done, editors, output};
+use super::{Common, Done, editors, output, serve};
 use crate::config::signing;
 use crate::error::Kind;
 use crate::feed::archive;
 use crate::newsroom::Problem;
 use crate::publish::readback::read_back;
+use crate::web::public;
 
 /// Arguments of `pressrun check`.
 #[derive(Debug, clap::Args)]
@@ -42,6 +43,8 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
         let name = context.shown(&settings.feeds);
         problems.extend(read_back(&material.newsroom, &plan, material.bodies.as_ref(), &settings.feeds, &name));
     }
+    let settings = &context.settings;
+    problems.extend(public::check(&serve::own(&context)?, &settings.masthead.language, &settings.public.return_path));
     problems.extend(editors::templates(&context).err().unwrap_or_default());
     output::problems(common, &problems);
     let articles = material.newsroom.articles.len() as u64;

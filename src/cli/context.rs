@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use super::returns::Counters;
 use super::{Common, failures, keys, output};
 use crate::config::{LedgerAddress, Overrides, Refused, Settings, secret};
 use crate::delivery::Ledger;
@@ -24,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// What the press counts.
     pub(crate) meter: Meter,
+    /// What came back, counted.
+    pub(crate) returned: Counters,
     stop: OnceLock<Stop>,
     runtime: tokio::runtime::Runtime,
 }
@@ -41,7 +44,7 @@ impl Context {
         })?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))?;
-        Ok(Context { settings, meter: Meter::default(), stop: OnceLock::new(), runtime })
+        Ok(Context { settings, meter: Meter::default(), returned: Counters::new(), stop: OnceLock::new(), runtime })
     }
 
     /// Set when a signal asks this process to end.

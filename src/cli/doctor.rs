@@ -146,6 +146,8 @@ async fn dns(context: &Context) -> Vec<Finding> {
         TransportSettings::Smtp(options) => options.relays.iter().map(|relay| relay.host.as_str()).collect(),
         _ => Vec::new(),
     };
+    // Where each mail has a return path of its own, all are of one domain.
+    let of_one = settings.returns.path.as_ref().and_then(|path| path.address("token"));
     let mut known = Known::default();
     let mut seen = BTreeSet::new();
     for digest in &settings.digests {
@@ -155,7 +157,7 @@ async fn dns(context: &Context) -> Vec<Finding> {
         }
         let sender = Sender {
             from: &digest.from.address,
-            return_path: &settings.public.return_path,
+            return_path: of_one.as_ref().unwrap_or(&settings.public.return_path),
             mailbox: &settings.public.unsubscribe_mailbox,
             addresses: &settings.doctor.sends_from,
             relays: &relays,
@@ -355,7 +357,8 @@ fn mails(common: &Common, context: &Context, store: &Store, digest: &Digest, siz
     };
     // To herself: whoever reads the report is no reader.
     let to = &digest.from.address;
-    let mail = match Writer::new(context, digest, number, &sealed).and_then(|writer| writer.mail(NOBODY, to, "", None))
+    let mail = match Writer::new(context, digest, number, &sealed)
+        .and_then(|writer| writer.mail(NOBODY, to, "", None, None))
     {
         Ok(mail) => mail,
         Err(failure) => return vec![crossed("mail", &failure)],

@@ -7,12 +7,15 @@ use chrono::Utc;
 
 use super::context::{Context, Store};
 use super::{Common, Done, failures, mailing, output, subscribers};
+use crate::config::signing;
 use crate::delivery::notice::letter::{self, About, Count, Facts, Kind, Letter, Piece, Refused, Templates};
 use crate::delivery::notice::{Event, Notice, Notices};
 use crate::delivery::{DeliveryRecord, DeliveryState, Fate, Ledger, Step};
 use crate::digest::edition::Choice;
 use crate::digest::{Digest, Edition, EditionState, Turn};
 use crate::error::{Failure, Kind as FailureKind};
+use crate::mail::Mail;
+use crate::mail::dkim::Signer;
 use crate::mail::note::{Note, note};
 use crate::newsroom::Problem;
 use crate::transport::Line;
@@ -103,11 +106,13 @@ fn tell_all(common: &Common, context: &Context, store: &Store) -> Done {
     if letters.is_empty() {
         return Ok(());
     }
+    let signer = signing::signer(&context.settings.dkim)?;
     let transport = mailing::transport(context)?;
     let mut line = context.block_on(transport.open()).map_err(|e| failures::transport(&e))?;
     let mut told = 0_u64;
     for (notice, digest, letter) in &letters {
-        if !send(common, context, &mut line, notice, digest, letter)? {
+        let mail = write(context, signer.as_ref(), notice, digest, letter)?;
+        if !send(common, context, &mut line, &mail)? {
             line = context.block_on(transport.open()).map_err(|e| failures::transport(&e))?;
         }
         settle(context, store, notice)?;
@@ -143,16 +148,14 @@ fn settle(context: &Context, store: &Store, notice: &Notice) -> Done {
     context.block_on(store.told(notice, Utc::now())).map_err(failures::ledger)
 }
 
-/// Sends one letter; whether the line can carry another. One that is refused for good counts as told, for the next run would
-/// be refused too.
-fn send(
-    common: &Common,
+/// The mail of a letter, signed as the editions are.
+fn write(
     context: &Context,
-    line: &mut Line,
+    signer: Option<&Signer>,
     notice: &Notice,
     digest: &Digest,
     letter: &Letter,
-) -> Result<bool, Failure> {
+) -> Result<Mail, Failure> {
     let mail = note(&Note {
         from: &digest.from,
         to: &notice.to,
@@ -163,11 +166,18 @@ fn send(
         date: notice.since,
     })
     .map_err(|e| Failure::new(FailureKind::Bug, "the letter makes no mail").because(e))?;
-    let sent = context.block_on(line.send(&mail, None));
+    let signed = mail.signed(signer, notice.since);
+    signed.map_err(|e| Failure::new(FailureKind::Bug, "the letter cannot be signed").because(e))
+}
+
+/// Sends one letter; whether the line can carry another. One that is refused for good counts as told, for the next run would
+/// be refused too.
+fn send(common: &Common, context: &Context, line: &mut Line, mail: &Mail) -> Result<bool, Failure> {
+    let sent = context.block_on(line.send(mail, None));
     match sent.fate {
         Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => Ok(sent.usable),
         Fate::Replied(Step::Rcpt | Step::Dot, reply) if (500..600).contains(&reply.code) => {
-            let told = format!("a letter to {} was refused: {} {}", notice.to, reply.code, reply.text);
+            let told = format!("a letter to {} was refused: {} {}", mail.to, reply.code, reply.text);
             output::line(common, "editors", told);
             Ok(sent.usable)
         }

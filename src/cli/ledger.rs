@@ -4,7 +4,7 @@ mod moving;
 
 use chrono::{DateTime, Utc};
 use clap::{Subcommand, ValueEnum};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
 use super::{Common, Done, doctor, failures, output};
@@ -13,6 +13,7 @@ use crate::delivery::ledger::Resolution;
 use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
 use crate::error::{Failure, Kind};
+use crate::store::SqliteStore;
 use crate::subscriber::Address;
 
 /// Arguments of `pressrun ledger`.
@@ -68,7 +69,12 @@ enum Action {
     /// Copy the ledger into a file, safely while it is in use
     Backup {
         /// The copy; must not be there yet
-        file: std::path::PathBuf,
+        file: PathBuf,
+    },
+    /// Take up a copy as the ledger: what may have gone out since it was made is held for a decision
+    Restore {
+        /// The copy, made by `ledger backup`
+        file: PathBuf,
     },
 }
 
@@ -96,6 +102,9 @@ enum Decision {
 /// Reads and mends the ledger.
 pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
     let context = Context::load(common)?;
+    if let Action::Restore { file } = &arguments.action {
+        return restore(common, &context, &Context::here(file));
+    }
     if let Action::Move { to } = &arguments.action {
         return moving::run(common, &context, to);
     }
@@ -113,7 +122,7 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
         Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
         Action::Resume { edition } => pause(common, &context, &store, edition, None),
         // Done before the ledger was opened.
-        Action::Move { .. } => Ok(()),
+        Action::Move { .. } | Action::Restore { .. } => Ok(()),
         Action::Backup { file } => backup(common, &context, &store, &file),
     }
 }
@@ -137,6 +146,40 @@ fn backup(common: &Common, context: &Context, store: &Store, file: &Path) -> Don
         }
         _ => Err(Failure::new(Kind::Bug, "the ledger is not where the configuration says")),
     }
+}
+
+/// Puts a copy in the ledger's place, which must be free, and takes it up before anybody else can.
+fn restore(common: &Common, context: &Context, copy: &Path) -> Done {
+    let LedgerAddress::Sqlite(ledger) = &context.settings.ledger else {
+        return Err(Failure::new(Kind::Usage, "this ledger is on a server")
+            .hint("restore it with the server's own tools; docs/OPERATING.md tells what to look at then"));
+    };
+    let _alone = context.press_lock()?;
+    if ledger.exists() {
+        return Err(Failure::new(Kind::Usage, format!("there is a ledger already: {}", context.shown(ledger)))
+            .hint("stop what uses it, and move it away with its -wal and -shm files; keep it until all is well"));
+    }
+    let taken_up = ledger.with_extension("restoring");
+    let place = |e: std::io::Error| failures::file("cannot copy the ledger", copy, &e);
+    std::fs::copy(copy, &taken_up).map_err(place)?;
+    let doubtful = (|| {
+        let store = SqliteStore::open(&taken_up).map_err(|e| failures::opening(&context.shown(copy), &e))?;
+        let digests = context.settings.digests.iter().map(|digest| digest.slug.clone()).collect();
+        context.block_on(store.take_up_copy(digests, Utc::now())).map_err(failures::ledger)
+    })();
+    let doubtful = match doubtful {
+        Ok(doubtful) => doubtful,
+        Err(failure) => {
+            let _ = std::fs::remove_file(&taken_up);
+            return Err(failure);
+        }
+    };
+    std::fs::rename(&taken_up, ledger).map_err(|e| failures::file("cannot put the ledger in its place", ledger, &e))?;
+    output::event(common, &serde_json::json!({ "event": "restored", "uncertain": doubtful }));
+    output::line(common, "restored", format!("{} unfinished deliveries are uncertain now", output::grouped(doubtful)));
+    let told = "nothing is made by itself before each digest's next time; docs/OPERATING.md tells what to look at now";
+    output::line(common, "", told);
+    Ok(())
 }
 
 fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, list: Option<List>) -> Done {

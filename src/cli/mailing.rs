@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::context::{Context, Store};
 use super::{Common, failures, keys, output};
 use crate::config::{TransportSettings, signing};
-use crate::delivery::{Claimed, Unsigned};
+use crate::delivery::{Claimed, DeliveryId, Unsigned};
 use crate::digest::{Digest, Edition, Quiet, Sealed};
 use crate::error::{Failure, Kind};
 use crate::mail::Mail;
 use crate::mail::compose::{self, Identity, Reader, Stencil, StencilError};
 use crate::mail::dkim::{Prepared, SignError, Signature};
 use crate::mail::headers::{self, MessageId};
+use crate::mail::return_path::ReturnPath;
 use crate::press::{self, Job};
 use crate::store::StoreError;
 use crate::subscriber::token::{About, Grant, Keys, Purpose};
@@ -25,6 +26,7 @@ pub(crate) struct Writer {
     signing: Option<Prepared>,
     identity: Identity,
     keys: Keys,
+    return_path: Option<ReturnPath>,
     digest: String,
     number: u32,
     from: Address,
@@ -34,13 +36,14 @@ impl Writer {
     /// For an edition as it was sealed.
     pub(crate) fn new(context: &Context, digest: &Digest, number: u32, sealed: &Sealed) -> Result<Self, Failure> {
         let public = &context.settings.public;
-        let unsubscribe_url = public
-            .url
-            .join("unsubscribe/")
-            .map_err(|e| Failure::new(Kind::Configuration, "the public address cannot be used").because(e))?;
+        let page = |path| {
+            let url = public.url.join(path);
+            url.map_err(|e| Failure::new(Kind::Configuration, "the public address cannot be used").because(e))
+        };
         let identity = Identity {
             return_path: public.return_path.clone(),
-            unsubscribe_url,
+            unsubscribe_url: page("unsubscribe/")?,
+            preferences_url: page("preferences/")?,
             unsubscribe_mailbox: public.unsubscribe_mailbox.clone(),
         };
         let stencil = Stencil::new(sealed, identity.clone()).map_err(unwritable)?;
@@ -53,6 +56,7 @@ impl Writer {
             stencil,
             identity,
             keys: keys::links(context)?,
+            return_path: context.settings.returns.path.clone(),
             digest: digest.slug.clone(),
             number,
             from: digest.from.address.clone(),
@@ -60,15 +64,33 @@ impl Writer {
     }
 
     /// The mail of one delivery, signed where keys are configured. The same delivery always gives the same mail, whether
-    /// `ahead`, a signature made ahead, is there and fits, or not.
+    /// `ahead`, a signature made ahead, is there and fits, or not. `delivery` names it in the envelope, where the configuration
+    /// wants each mail to have its own return path; the message is the same.
     pub(crate) fn mail(
         &self,
         subscriber: SubscriberId,
         address: &Address,
         name: &str,
         ahead: Option<&[u8]>,
+        delivery: Option<DeliveryId>,
     ) -> Result<Mail, Failure> {
-        let reader = Reader { address, name, token: &self.token(subscriber), message_id: &self.message_id(subscriber) };
+        let mut mail = self.message(subscriber, address, name, ahead)?;
+        if let (Some(path), Some(delivery)) = (&self.return_path, delivery) {
+            let own = path.address(&self.keys.sign_return(delivery.0));
+            mail.return_path = own.ok_or_else(|| Failure::new(Kind::Bug, "a return path cannot be written"))?;
+        }
+        Ok(mail)
+    }
+
+    fn message(
+        &self,
+        subscriber: SubscriberId,
+        address: &Address,
+        name: &str,
+        ahead: Option<&[u8]>,
+    ) -> Result<Mail, Failure> {
+        let own = self.own(subscriber);
+        let reader = own.reader(address, name);
         let values = self.stencil.values(&reader);
         let Some(signing) = &self.signing else { return Ok(self.stencil.signed(&reader, &values, "")) };
         let slices = values.as_slices();
@@ -79,8 +101,8 @@ impl Writer {
 
     /// What is to be kept of a delivery's signature. `None` where mails are not signed, or this one cannot be.
     fn signature(&self, to: &Unsigned) -> Option<Vec<u8>> {
-        let (token, message_id) = (self.token(to.subscriber), self.message_id(to.subscriber));
-        let reader = Reader { address: &to.address, name: &to.name, token: &token, message_id: &message_id };
+        let own = self.own(to.subscriber);
+        let reader = own.reader(&to.address, &to.name);
         let signed = self.signing.as_ref()?.sign(&self.stencil.values(&reader).as_slices());
         signed.ok().map(|signature| signature.as_bytes().to_vec())
     }
@@ -93,16 +115,32 @@ impl Writer {
         address: &Address,
         name: &str,
     ) -> Result<(String, String), Failure> {
-        let reader = Reader { address, name, token: &self.token(subscriber), message_id: &self.message_id(subscriber) };
+        let own = self.own(subscriber);
+        let reader = own.reader(address, name);
         compose::texts(sealed, &self.identity, &reader).map_err(unwritable)
     }
 
-    fn token(&self, subscriber: SubscriberId) -> String {
-        self.keys.sign(Purpose::Unsubscribe, Grant { subscriber, about: About::digest(&self.digest) })
+    fn own(&self, subscriber: SubscriberId) -> Own {
+        let sign = |purpose, about| self.keys.sign(purpose, Grant { subscriber, about });
+        Own {
+            token: sign(Purpose::Unsubscribe, About::digest(&self.digest)),
+            preferences: sign(Purpose::Preferences, About::Everything),
+            message_id: headers::message_id(&self.digest, self.number, subscriber, &self.from),
+        }
     }
+}
 
-    fn message_id(&self, subscriber: SubscriberId) -> MessageId {
-        headers::message_id(&self.digest, self.number, subscriber, &self.from)
+/// What is in one reader's mail, and in no other.
+struct Own {
+    token: String,
+    preferences: String,
+    message_id: MessageId,
+}
+
+impl Own {
+    fn reader<'a>(&'a self, address: &'a Address, name: &'a str) -> Reader<'a> {
+        let Own { token, preferences, message_id } = self;
+        Reader { address, name, token, preferences, message_id }
     }
 }
 
@@ -212,7 +250,7 @@ pub(crate) fn deliver(
         let composing = Arc::clone(&writer);
         let compose = move |c: &Claimed| {
             // Nothing goes out unsigned: the press ends in good order.
-            composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref())
+            composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref(), Some(c.id))
         };
         let sending = async {
             let report = press::deliver(job, compose, chrono::Utc::now, |p| {

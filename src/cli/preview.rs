@@ -36,7 +36,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     };
     let reader = digest.from.address.clone();
     let writer = Writer::new(&context, digest, number, &sealed)?;
-    let mail = writer.mail(NOBODY, &reader, "", None)?;
+    let mail = writer.mail(NOBODY, &reader, "", None, None)?;
     let (html, text) = writer.texts(&sealed, NOBODY, &reader, "")?;
     let name = |ending: &str| folder.join(format!("{}-{number}.{ending}", digest.slug));
     write(&name("html"), html.as_bytes())?;

@@ -1,90 +1,222 @@
-//! `pressrun returns`: reads mail that comes back, and lets those leave who ask for it.
+//! `pressrun returns`: reads mail that comes back, and files what it says.
+
+// What nobody understood.
+mod aside;
+// What was read, counted.
+mod tally;
 
 use chrono::Utc;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
-use super::{Common, Done, failures, keys, output};
+use super::{Common, Done, failures, keys};
+use crate::config::mbox;
 use crate::error::{Failure, Kind};
-use crate::mail::returned;
-use crate::subscriber::request::Requests;
-use crate::subscriber::token::{About, DigestMark, Keys};
+use crate::press::returns::{Incoming, Options, Read, Reader};
+use crate::transport::OpenError;
+use crate::transport::inbox::{Inbox, InboxError, Item};
+use tally::Tally;
 
-/// Bytes of a mail that are read; a subject stands at its beginning.
-const LARGEST: u64 = 1 << 20;
+pub(crate) use tally::Counters;
+
+/// Bytes of a mail on standard input that are kept; what follows is read and thrown away.
+const LARGEST: u64 = 32 << 20;
 
 /// Arguments of `pressrun returns`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A Maildir, whose new mails are read and moved to those that were seen; without it, one mail from standard input
-    #[arg(value_name = "MAILDIR")]
-    maildir: Option<PathBuf>,
+    /// A Maildir or a file of mails (mbox), or `-` for one mail from standard input; without it, what `returns: inbox:` names,
+    /// or else standard input
+    #[arg(value_name = "PLACE")]
+    place: Option<PathBuf>,
+    /// The address that the mail on standard input came to, where the mail server tells it
+    #[arg(long, value_name = "ADDRESS")]
+    recipient: Option<String>,
 }
 
 /// Reads what came back.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
-    let context = Context::load(common)?;
-    let (keys, store) = (keys::links(&context)?, context.store()?);
-    let (mut read, mut left) = (0_u64, 0_u64);
-    match arguments.maildir.as_deref().filter(|path| *path != Path::new("-")) {
-        None => {
-            read = 1;
-            left = u64::from(one(&context, &store, &keys, std::io::stdin().lock(), Path::new("-"))?);
-        }
-        Some(maildir) => {
-            let maildir = Context::here(maildir);
-            for path in new_mails(&maildir)? {
-                let file = std::fs::File::open(&path).map_err(|e| failures::file("cannot read", &path, &e))?;
-                let leaves = one(&context, &store, &keys, file, &path)?;
-                read += 1;
-                left += u64::from(leaves);
-                // After the ledger has it: a crash in between reads the mail again, which changes nothing.
-                seen(&maildir, &path)?;
-            }
-        }
+    let from_input = match arguments.place.as_deref() {
+        Some(place) => place == Path::new("-"),
+        None => !std::io::IsTerminal::is_terminal(&std::io::stdin()),
+    };
+    // A mail server that hands a mail over throws it away at any other answer than "later".
+    let later = |failure| if from_input { Failure { kind: Kind::Deferred, ..failure } } else { failure };
+    let context = Context::load(common).map_err(later)?;
+    let from_input = match &arguments.place {
+        Some(_) => from_input,
+        None => context.settings.returns.inboxes.is_empty(),
+    };
+    if from_input {
+        let read = input(&context, arguments.recipient.as_deref());
+        read.map_err(|failure| Failure { kind: Kind::Deferred, ..failure })?.tell(common);
+        return Ok(());
     }
-    let told = format!("{} read, {} unsubscribed", output::count(read, "mail"), output::grouped(left));
-    output::line(common, "returns", told);
-    output::event(common, &serde_json::json!({ "event": "returns", "read": read, "unsubscribed": left }));
+    let store = context.store()?;
+    let reader = reader(&context, &store)?;
+    let mut tally = Tally::default();
+    let mut failed = Ok(());
+    for (name, inbox) in inboxes(&context, arguments.place.as_deref()) {
+        let done = inbox.and_then(|inbox| {
+            context.block_on(drain(&context, &reader, &inbox, &mut tally)).map_err(|e| unread(&name, e))
+        });
+        // The others are read all the same.
+        failed = failed.and(done);
+    }
+    tally.tell(common);
+    failed
+}
+
+/// Reads the inboxes that the configuration names, before something is sent. What cannot be read is told, and stops nothing.
+pub(super) fn collect(common: &Common, context: &Context, store: &Store) -> Done {
+    if context.settings.returns.inboxes.is_empty() {
+        return Ok(());
+    }
+    let reader = reader(context, store)?;
+    let mut tally = Tally::default();
+    context.block_on(collect_all(context, &reader, &mut tally));
+    if tally.any() || common.json {
+        tally.tell(common);
+    }
     Ok(())
 }
 
-/// Reads one mail; whether somebody left by it.
-fn one(context: &Context, store: &Store, keys: &Keys, from: impl Read, path: &Path) -> Result<bool, Failure> {
+/// As [`collect`], again and again.
+pub(super) async fn watch(context: &Context, reader: Reader<crate::store::Store>) {
+    let mut ticks = tokio::time::interval(context.settings.returns.every);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        collect_all(context, &reader, &mut Tally::default()).await;
+    }
+}
+
+async fn collect_all(context: &Context, reader: &Reader<crate::store::Store>, tally: &mut Tally) {
+    for (name, inbox) in inboxes(context, None) {
+        let done = match inbox {
+            Ok(inbox) => drain(context, reader, &inbox, tally).await.map_err(|e| unread(&name, e)),
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = done {
+            tracing::warn!(inbox = %name, because = %failure, "returned mail could not be read");
+        }
+    }
+}
+
+/// What is needed to read.
+pub(super) fn reader(context: &Context, store: &Store) -> Result<Reader<crate::store::Store>, Failure> {
+    let settings = &context.settings;
+    let options = Options {
+        keys: keys::links(context)?,
+        path: settings.returns.path.clone(),
+        patience: settings.returns.patience,
+        digests: settings.digests.iter().map(|d| (d.slug.clone(), d.from.address.clone())).collect(),
+    };
+    Ok(Reader::new(store.clone(), options))
+}
+
+/// The place that the command line names, or the inboxes of the configuration, each with its name.
+fn inboxes(context: &Context, place: Option<&Path>) -> Vec<(String, Result<Inbox, Failure>)> {
+    let Some(place) = place else { return context.settings.returns.inboxes.clone() };
+    let path = Context::here(place);
+    let inbox = if path.is_file() { mbox(&path, &context.settings.returns.folder) } else { Inbox::Maildir(path) };
+    vec![(place.display().to_string(), Ok(inbox))]
+}
+
+/// Why an inbox could not be read to its end.
+enum Trouble {
+    Inbox(InboxError),
+    Failure(Failure),
+}
+
+impl From<InboxError> for Trouble {
+    fn from(error: InboxError) -> Self {
+        Trouble::Inbox(error)
+    }
+}
+
+fn unread(name: &str, trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Failure(failure) => failure,
+        Trouble::Inbox(InboxError::Server(error @ OpenError::Login { .. })) => failures::transport(&error).hint(
+            "see the user in `returns: inbox:` and the password (PRESSRUN_IMAP_PASSWORD, or `returns: password_file:`)",
+        ),
+        Trouble::Inbox(InboxError::Server(error)) => {
+            failures::transport(&error).hint("see `returns: inbox:`; nothing is lost: what was not filed is read again")
+        }
+        Trouble::Inbox(InboxError::NoMaildir(_, error)) => {
+            Failure::new(Kind::Usage, format!("{name} is no Maildir, and no file of mails"))
+                .because(error)
+                .hint("a Maildir has the folders new, cur and tmp")
+        }
+        Trouble::Inbox(InboxError::File(path, error)) => failures::file("cannot read or move", &path, &error),
+        Trouble::Inbox(error @ InboxError::Locked(_)) => {
+            Failure::new(Kind::Unavailable, error.to_string()).hint("try again later; nothing is lost")
+        }
+    }
+}
+
+/// Reads an inbox to its end. A batch is filed, then what was not understood is kept aside, then the inbox is told; a crash in
+/// between reads some mails again, which changes nothing.
+async fn drain(
+    context: &Context,
+    reader: &Reader<crate::store::Store>,
+    inbox: &Inbox,
+    tally: &mut Tally,
+) -> Result<(), Trouble> {
+    let mut session = inbox.open().await?;
+    loop {
+        let items = session.next().await?;
+        if items.is_empty() {
+            session.close().await;
+            return Ok(());
+        }
+        let (tickets, mails): (Vec<Item>, Vec<Incoming>) = items
+            .into_iter()
+            .map(|mut item| {
+                let message = std::mem::take(&mut item.message);
+                (item, Incoming { message, recipient: None })
+            })
+            .unzip();
+        let read = file(context, reader, &mails, tally).await.map_err(Trouble::Failure)?;
+        let done: Vec<_> = tickets.into_iter().zip(read).collect();
+        session.done(&done).await?;
+    }
+}
+
+/// Files mails; beside each whether it was kept aside.
+async fn file(
+    context: &Context,
+    reader: &Reader<crate::store::Store>,
+    mails: &[Incoming],
+    tally: &mut Tally,
+) -> Result<Vec<bool>, Failure> {
+    let report = reader.read(mails, Utc::now()).await.map_err(failures::ledger)?;
+    let mut kept = vec![];
+    for (mail, read) in mails.iter().zip(&report.read) {
+        if let Read::Undecided(why) = read {
+            aside::keep(&context.settings.returns.folder.join("unreadable"), &mail.message, why)?;
+        }
+        kept.push(matches!(read, Read::Undecided(_)));
+    }
+    tally.add(&report);
+    context.returned.add(&report);
+    Ok(kept)
+}
+
+/// One mail from standard input.
+fn input(context: &Context, recipient: Option<&str>) -> Result<Tally, Failure> {
+    let failed = |e: std::io::Error| Failure::new(Kind::Unavailable, "cannot read standard input").because(e);
+    let mut input = std::io::stdin().lock();
     let mut message = Vec::new();
-    from.take(LARGEST).read_to_end(&mut message).map_err(|e| failures::file("cannot read", path, &e))?;
-    let Some(grant) = returned::unsubscribes(&message, keys) else { return Ok(false) };
-    context
-        .block_on(async {
-            let About::Digest(mark) = grant.about else { return store.leave(grant.subscriber, None, Utc::now()).await };
-            let held = store.person(grant.subscriber).await?.unwrap_or_default();
-            match held.subscriptions.iter().find(|s| DigestMark::of(&s.digest) == mark) {
-                Some(found) => store.leave(grant.subscriber, Some(&found.digest), Utc::now()).await,
-                None => Ok(false),
-            }
-        })
-        .map_err(failures::ledger)
-}
-
-/// The mails in a Maildir that nobody has seen, in the order of their names.
-fn new_mails(maildir: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let folder = maildir.join("new");
-    let entries = std::fs::read_dir(&folder).map_err(|error| {
-        Failure::new(Kind::Usage, format!("{} is no Maildir", maildir.display()))
-            .because(error)
-            .hint("a Maildir has the folders new, cur and tmp")
-    })?;
-    let mut mails: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
-    mails.sort();
-    Ok(mails)
-}
-
-/// Moves a mail to those that were seen.
-fn seen(maildir: &Path, path: &Path) -> Done {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let to = maildir.join("cur").join(format!("{name}:2,S"));
-    std::fs::create_dir_all(maildir.join("cur"))
-        .and_then(|()| std::fs::rename(path, &to))
-        .map_err(|e| failures::file("cannot move", path, &e))
+    (&mut input).take(LARGEST).read_to_end(&mut message).map_err(failed)?;
+    // A server that cannot write all of it would take that for a failure.
+    std::io::copy(&mut input, &mut std::io::sink()).map_err(failed)?;
+    let store = context.store()?;
+    let reader = reader(context, &store)?;
+    let mut tally = Tally::default();
+    let mail = Incoming { message, recipient: recipient.map(str::to_owned) };
+    context.block_on(file(context, &reader, &[mail], &mut tally))?;
+    Ok(tally)
 }

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::material::{self, Articles};
 use super::send::{self, Left};
 use super::turn::Desk;
-use super::{Common, Done, editors, subscribers};
+use super::{Common, Done, editors, returns, subscribers};
 use crate::error::Failure;
 use crate::incremental::Need;
 
@@ -32,6 +32,7 @@ pub(super) fn turn(common: &Common, context: &Context, articles: &Articles, rega
     let Some(material) = built.material else { return Ok(Left::default()) };
     let store = context.store()?;
     subscribers::sync(common, context, &store)?;
+    returns::collect(common, context, &store)?;
     let desk = Desk { common, context, store: &store, material: &material };
     for digest in &context.settings.digests {
         desk.turn(digest, regardless)?;

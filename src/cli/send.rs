@@ -233,7 +233,7 @@ fn test(
     };
     sealed.subject = format!("[Test] {}", sealed.subject);
     sealed.date = Utc::now();
-    let mail = Writer::new(context, digest, number, &sealed)?.mail(NOBODY, &to, "", None)?;
+    let mail = Writer::new(context, digest, number, &sealed)?.mail(NOBODY, &to, "", None, None)?;
     let transport = mailing::transport(context)?;
     let sent = context.block_on(async {
         let mut line = transport.open().await.map_err(|e| failures::transport(&e))?;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::standby::Standby;
-use super::{Common, Done, failures, keys, mailing, output};
+use super::{Common, Done, failures, keys, mailing, output, returns};
+use crate::config::signing;
+use crate::digest::render::TemplateFile;
 use crate::error::{Failure, Kind};
 use crate::press::Stop;
 use crate::store::Store;
@@ -31,8 +33,10 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let bind = arguments.bind.unwrap_or(settings.serve.bind);
     let mut options = web::Options::new(settings.feeds.clone(), settings.masthead.feeds_url.clone());
     options.hubs.clone_from(&settings.feed.hubs);
-    let public = pages(&context)?;
+    let public = pages(common, &context)?;
     options.counters.push(public.metrics());
+    options.counters.push(context.returned.handle());
+    let reader = returns::reader(&context, &context.store()?)?;
     let press = settings.serve.press && !arguments.no_press;
     if press {
         options.counters.push(context.meter.handle());
@@ -71,6 +75,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
             tokio::select! {
                 () = web::serve(listener, options, router, stop.wait()) => {}
                 () = public.post(transport) => {}
+                () = returns::watch(&context, reader), if !settings.returns.inboxes.is_empty() => {}
             }
         });
         stop.set();
@@ -92,7 +97,7 @@ impl Drop for Ends {
 }
 
 /// The public pages, with the newsroom's own files in place of the embedded ones.
-fn pages(context: &Context) -> Result<Arc<Public<Store>>, Failure> {
+fn pages(common: &Common, context: &Context) -> Result<Arc<Public<Store>>, Failure> {
     let settings = &context.settings;
     let options = public::Options {
         digests: settings.digests.clone(),
@@ -102,33 +107,36 @@ fn pages(context: &Context) -> Result<Arc<Public<Store>>, Failure> {
         language: settings.masthead.language.clone(),
         keys: keys::links(context)?,
         return_path: settings.public.return_path.clone(),
+        signer: signing::signer(&settings.dkim)?,
         terms: settings.serve.terms,
         brakes: settings.serve.brakes,
         trusted: settings.serve.trusted.clone(),
-        own: own(&settings.templates)?,
+        own: own(context)?,
     };
-    Public::new(options, context.store()?).map_err(|error| {
-        Failure::new(Kind::Material, "the pages cannot be made")
-            .because(error)
+    Public::new(options, context.store()?).map_err(|problems| {
+        output::problems(common, &problems);
+        output::found(problems.len(), Kind::Material)
             .hint("mend the file in the folder of templates, or take it away: then the embedded one is used")
     })
 }
 
-fn own(templates: &Path) -> Result<Own, Failure> {
+/// The newsroom's own files, as they stand there.
+pub(super) fn own(context: &Context) -> Result<Own, Failure> {
+    let templates = &context.settings.templates;
     let read = |path: &Path| match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
+        Ok(text) => Ok(Some(TemplateFile { file: context.shown(path), text })),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failures::file("cannot read", path, &error)),
     };
-    let mut own = Own { style: read(&templates.join("page/style.css"))?, ..Own::default() };
+    let mut own = Own { style: read(&templates.join("page/style.css"))?.map(|file| file.text), ..Own::default() };
     let (pages, letters) = public::files();
     for name in pages {
         let text = read(&templates.join(format!("page/{name}.html.hbs")))?;
-        own.pages.extend(text.map(|text| (name.to_owned(), text)));
+        own.pages.extend(text.map(|file| (name.to_owned(), file)));
     }
     for name in letters {
         let text = read(&templates.join("confirm").join(name))?;
-        own.letters.extend(text.map(|text| (name.to_owned(), text)));
+        own.letters.extend(text.map(|file| (name.to_owned(), file)));
     }
     let folder = templates.join("languages");
     let mut files: Vec<_> = match std::fs::read_dir(&folder) {
@@ -139,7 +147,7 @@ fn own(templates: &Path) -> Result<Own, Failure> {
     files.sort();
     for file in files.iter().filter(|file| file.extension().is_some_and(|end| end == "yaml")) {
         let tag = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        own.languages.extend(read(file)?.map(|text| (tag, text)));
+        own.languages.extend(read(file)?.map(|file| (tag, file)));
     }
     Ok(own)
 }

@@ -147,7 +147,9 @@ impl<'a> Standby<'a> {
     /// What must be done now and then; the press is ours.
     fn chores(&self) -> Result<(), Failure> {
         let uncertain = self.context.settings.press.uncertain;
-        self.context.block_on(self.store.rescue(true, uncertain, Utc::now())).map_err(failures::ledger)?;
+        self.context
+            .block_on(self.store.rescue(self.context.alone(), uncertain, Utc::now()))
+            .map_err(failures::ledger)?;
         if !self.context.block_on(self.store.unsent()).map_err(failures::ledger)?.is_empty() {
             editors::tell(self.common, self.context, &self.store);
         }

@@ -43,6 +43,8 @@ pub struct ConfigFile {
     pub serve: Option<Serve>,
     /// What `pressrun doctor` cannot know by itself.
     pub doctor: Option<Doctor>,
+    /// Mail that comes back.
+    pub returns: Option<Returns>,
 }
 
 /// A target of publishing.
@@ -288,6 +290,29 @@ pub struct Serve {
 pub struct Doctor {
     pub resolver: Option<String>,
     pub sends_from: Vec<String>,
+}
+
+/// Mail that comes back.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `ReturnsSettings`, as written")]
+pub struct Returns {
+    pub address: Option<String>,
+    pub inbox: Option<OneOrMany>,
+    pub every: Option<String>,
+    pub filed: Option<String>,
+    pub password_file: Option<String>,
+    pub trust: Option<String>,
+    pub patience: Option<Patience>,
+}
+
+/// When bounces that are not final become so.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `delivery::returns::Patience`, as written")]
+pub struct Patience {
+    pub bounces: Option<u32>,
+    pub within: Option<String>,
 }
 
 /// One text, or a list.

@@ -11,14 +11,18 @@ mod pace;
 mod relays;
 // `publish:` as meant.
 mod publish;
+// `returns:` as meant.
+mod returns;
 // `serve:` as meant.
 mod serve;
 // Checks of single values.
 mod values;
 
+pub(crate) use returns::mbox;
+
 use chrono_tz::Tz;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::database;
@@ -75,10 +79,8 @@ pub(super) fn settings(
         digests,
         subscribers,
         templates: root.join(written.templates.as_deref().unwrap_or("templates")),
-        cache: match &ledger {
-            LedgerAddress::Sqlite(file) => file.with_file_name("build.cache"),
-            LedgerAddress::Postgres(_) => root.join("var/build.cache"),
-        },
+        returns: check.returns(&written.returns.unwrap_or_default(), root, beside(&ledger, root, "returns"), overrides),
+        cache: beside(&ledger, root, "build.cache"),
         ledger,
         ledger_password: overrides.ledger_password.clone(),
         transport,
@@ -89,6 +91,14 @@ pub(super) fn settings(
         serve: check.serve(&written.serve.unwrap_or_default()),
         doctor: check.doctor(&written.doctor.unwrap_or_default()),
         masthead,
+    }
+}
+
+/// What stands beside a ledger that is a file, and otherwise in `var`.
+fn beside(ledger: &LedgerAddress, root: &Path, name: &str) -> PathBuf {
+    match ledger {
+        LedgerAddress::Sqlite(file) => file.with_file_name(name),
+        LedgerAddress::Postgres(_) => root.join("var").join(name),
     }
 }
 

@@ -7,6 +7,8 @@ use crate::error::{Failure, Kind};
 
 /// The environment's name of the relay's password.
 pub const SMTP_PASSWORD: &str = "PRESSRUN_SMTP_PASSWORD";
+/// The environment's name of the password of the mailbox of returned mail.
+pub const IMAP_PASSWORD: &str = "PRESSRUN_IMAP_PASSWORD";
 /// The environment's name of the password of the ledger's database.
 pub const LEDGER_PASSWORD: &str = "PRESSRUN_LEDGER_PASSWORD";
 /// A password's file holds the password and at most a line end; more is the wrong file.
@@ -17,14 +19,34 @@ const MAX_BYTES: u64 = 4096;
 /// # Errors
 /// There is neither, or the file cannot be read. The text never shows the password.
 pub fn smtp_password(environment: Option<&SecretString>, file: Option<&Path>) -> Result<SecretString, Failure> {
+    password(environment, file, || {
+        Failure::new(Kind::Configuration, "the mail server's password is missing")
+            .because("`transport` names a user, and neither the environment nor the configuration says where the password is")
+            .hint(format!("Set {SMTP_PASSWORD}, or name a file that holds it with `smtp: password_file:`."))
+    })
+}
+
+/// As [`smtp_password`]: that of the mailbox of returned mail.
+///
+/// # Errors
+/// As [`smtp_password`].
+pub fn imap_password(environment: Option<&SecretString>, file: Option<&Path>) -> Result<SecretString, Failure> {
+    password(environment, file, || {
+        Failure::new(Kind::Configuration, "the password of the mailbox of returned mail is missing")
+            .because("`returns: inbox:` names a server, and neither the environment nor the configuration says where the password is")
+            .hint(format!("Set {IMAP_PASSWORD}, or name a file that holds it with `returns: password_file:`."))
+    })
+}
+
+fn password(
+    environment: Option<&SecretString>,
+    file: Option<&Path>,
+    missing: impl FnOnce() -> Failure,
+) -> Result<SecretString, Failure> {
     if let Some(password) = environment {
         return Ok(password.clone());
     }
-    let Some(file) = file else {
-        return Err(Failure::new(Kind::Configuration, "the mail server's password is missing")
-            .because("`transport` names a user, and neither the environment nor the configuration says where the password is")
-            .hint(format!("Set {SMTP_PASSWORD}, or name a file that holds it with `smtp: password_file:`.")));
-    };
+    let Some(file) = file else { return Err(missing()) };
     in_file(file)
 }
 

@@ -20,6 +20,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Reply;
+use super::returns::News;
+use crate::mail::returned::{Action, Outcome};
 
 /// Why a mail bounced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -70,6 +72,16 @@ impl Cause {
     /// Whether it says anything of the reader, so that many of it in a row end our patience.
     pub fn counts(self) -> bool {
         self != Cause::Policy
+    }
+}
+
+/// What a report's outcome says of a delivery, and why it bounced.
+pub fn judge(outcome: &Outcome) -> (News, Option<Cause>, Reply) {
+    let reply = Reply::of_return(&outcome.said);
+    match outcome.action {
+        Action::Failed => (News::Bounced, Some(cause(&reply)), reply),
+        Action::Delayed => (News::Delayed, None, reply),
+        Action::Delivered | Action::Relayed | Action::Expanded => (News::Arrived, None, reply),
     }
 }
 
@@ -309,6 +321,7 @@ const NO_DOMAIN: &[&str] = &[
     "unrouteable address",
     "nonexistentdomain",
     "non-existent domain",
+    "non-existent host",
     "nxdomain",
     "unknown host",
     "host unknown",

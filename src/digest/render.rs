@@ -127,6 +127,7 @@ fn render_at(contents: &Contents, templates: &Templates, length: Length) -> Resu
     values.preheader.clone_from(&preheader);
     let mark = mark(&values, templates);
     values.unsubscribe = format!("{mark}-unsubscribe-");
+    values.preferences = format!("{mark}-preferences-");
     values.address = format!("{mark}-address-");
     values.name = format!("{mark}-name-");
     let html = templates.fill(Which::Html, &values).and_then(|html| inlined(&html, templates));

@@ -17,6 +17,7 @@ mod signatures;
 mod subscribers;
 mod writer;
 
+use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
@@ -122,6 +123,23 @@ impl SqliteStore {
             return Err(StoreError::Unwritable("the name of the copy is not Unicode".to_owned()));
         };
         self.readers.read(move |db| Ok(db.execute("VACUUM INTO ?1", [name]).map(|_| ())?)).await
+    }
+
+    /// Takes up a ledger that was copied out of use at an earlier time. What had not gone out then may have since, so it is
+    /// uncertain; and the digests' times until now count as handled, for editions of which the copy knows nothing may have
+    /// gone out. How many deliveries are uncertain now. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// As all writing.
+    pub async fn take_up_copy(&self, digests: Vec<String>, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        self.writer
+            .write(move |db| {
+                for digest in &digests {
+                    editions::ran(db, digest, now)?;
+                }
+                ledger::doubt_all(db, row::millis(now))
+            })
+            .await
     }
 }
 

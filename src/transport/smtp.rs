@@ -100,6 +100,11 @@ pub struct Look {
 /// What TLS needs; or why there is none, which is told where a relay wants it.
 type Tls = Result<Arc<rustls::ClientConfig>, String>;
 
+/// TLS for another protocol, trusting what relays are trusted by.
+pub(super) fn client_trust(file: Option<&std::path::Path>) -> Result<Arc<rustls::ClientConfig>, String> {
+    trust::client(file).map_err(|e| e.to_string())?
+}
+
 impl Smtp {
     /// Reads the certificates that are trusted.
     ///

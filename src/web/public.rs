@@ -12,12 +12,12 @@ mod letter;
 mod pages;
 mod preferences;
 mod tally;
+mod trial;
 mod words;
 
 pub use form::LARGEST_FORM;
 pub use guard::Brakes;
-pub use pages::{Frame, TemplateError};
-pub use words::WordsError;
+pub use pages::Frame;
 
 use axum::Router;
 use axum::body::Body;
@@ -32,7 +32,10 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use url::Url;
 
+use crate::digest::render::TemplateFile;
 use crate::digest::{Digest, Editions};
+use crate::mail::dkim::Signer;
+use crate::newsroom::Problem;
 use crate::subscriber::Address;
 use crate::subscriber::request::{Requests, Terms};
 use crate::subscriber::token::{DigestMark, Keys};
@@ -41,7 +44,7 @@ use guard::Guard;
 use letter::Letters;
 use pages::Pages;
 use tally::Tally;
-use words::Words;
+use words::{Words, WordsError};
 
 /// What the pages need of a ledger.
 pub trait Record: Requests + Editions {}
@@ -64,6 +67,8 @@ pub struct Options {
     pub keys: Keys,
     /// Where bounces of confirmations go.
     pub return_path: Address,
+    /// Signs the letters, where they are signed.
+    pub signer: Option<Signer>,
     /// How long requests hold, and how often one inbox is written to.
     pub terms: Terms,
     /// What may be asked.
@@ -78,24 +83,47 @@ pub struct Options {
 #[derive(Debug, Default)]
 pub struct Own {
     /// Of `templates/page/`, by the name before `.html.hbs`.
-    pub pages: Vec<(String, String)>,
+    pub pages: Vec<(String, TemplateFile)>,
     /// `templates/page/style.css`.
     pub style: Option<String>,
     /// Of `templates/confirm/`, by file name.
-    pub letters: Vec<(String, String)>,
+    pub letters: Vec<(String, TemplateFile)>,
     /// Of `templates/languages/`, by tag.
-    pub languages: Vec<(String, String)>,
+    pub languages: Vec<(String, TemplateFile)>,
 }
 
-/// What a newsroom's own files got wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum OwnError {
-    /// A template.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// A file of words.
-    #[error(transparent)]
-    Words(#[from] WordsError),
+impl Own {
+    fn words(&self, usual: &str) -> Result<Arc<Words>, Problem> {
+        let texts: Vec<_> = self.languages.iter().map(|(tag, file)| (tag.clone(), file.text.clone())).collect();
+        Words::new(&texts, usual).map(Arc::new).map_err(|error| {
+            let (WordsError::Unreadable(tag, _) | WordsError::Unknown(tag, _) | WordsError::Missing(tag, _)) = &error;
+            let file = self.languages.iter().find(|(known, _)| known == tag).map(|(_, file)| file);
+            let name = file.map_or_else(|| format!("templates/languages/{tag}.yaml"), |file| file.file.clone());
+            let help = "templates/languages/en.yaml, which comes with Pressrun, has all texts";
+            match (&error, file) {
+                (WordsError::Unknown(_, key), Some(TemplateFile { text, .. })) => {
+                    let at = text.find(key.as_str()).unwrap_or_default();
+                    let what = format!("there is no text `{key}`");
+                    Problem::in_text(&name, text, 1, at..at + key.len(), what).help(help)
+                }
+                (WordsError::Unreadable(_, because), _) => Problem::new(name, because).help(help),
+                _ => Problem::new(name, error.to_string()).help(help),
+            }
+        })
+    }
+}
+
+/// Tries a newsroom's own files, without a ledger: all that is wrong with them. `usual` is the paper's language.
+pub fn check(own: &Own, usual: &str, return_path: &Address) -> Vec<Problem> {
+    let words = match own.words(usual) {
+        Ok(words) => words,
+        Err(problem) => return vec![problem],
+    };
+    let paper = "The Specimen".to_owned();
+    let letters = Letters::new(&words, &own.letters, &paper, return_path.clone(), None);
+    let frame = Frame { paper, home: "https://specimen.example/".to_owned(), base: "/".to_owned() };
+    let pages = Pages::new(frame, words, &own.pages, None);
+    [pages.err(), letters.err()].into_iter().flatten().flatten().collect()
 }
 
 /// The names of the files that a newsroom may replace.
@@ -124,15 +152,15 @@ pub struct Public<S> {
 type Page = Response<Body>;
 
 impl<S: Record> Public<S> {
-    /// Reads the templates.
+    /// Reads the templates, and tries them.
     ///
     /// # Errors
-    /// [`OwnError`].
-    pub fn new(options: Options, store: Arc<S>) -> Result<Arc<Public<S>>, OwnError> {
-        let words = Arc::new(Words::new(&options.own.languages, &options.language)?);
+    /// All that is wrong with a newsroom's own.
+    pub fn new(options: Options, store: Arc<S>) -> Result<Arc<Public<S>>, Vec<Problem>> {
+        let words = options.own.words(&options.language).map_err(|problem| vec![problem])?;
         let frame =
             Frame { paper: options.paper, home: options.home.to_string(), base: options.public.path().to_owned() };
-        let letters = Letters::new(&words, &options.own.letters, &frame.paper, options.return_path)?;
+        let letters = Letters::new(&words, &options.own.letters, &frame.paper, options.return_path, options.signer)?;
         Ok(Arc::new(Public {
             store,
             pages: Pages::new(frame, words, &options.own.pages, options.own.style)?,

@@ -153,6 +153,7 @@ fn an_edition_s_mails_are_signed_ahead_and_hold_when_they_are_sent() {
     let identity = Identity {
         return_path: address("bounces@acero-advocate.example"),
         unsubscribe_url: "https://acero-advocate.example/unsubscribe/".parse().unwrap(),
+        preferences_url: "https://acero-advocate.example/preferences/".parse().unwrap(),
         unsubscribe_mailbox: address("unsubscribe@acero-advocate.example"),
     };
     let addresses = ["jane@reader.example", "a.long.address.with-many+parts@a-long-domain.reader.example"].map(address);
@@ -165,7 +166,7 @@ fn an_edition_s_mails_are_signed_ahead_and_hold_when_they_are_sent() {
         let prepared = SIGNER.0.prepare(stencil.constants(), sealed.date).unwrap();
         let sign = |&(address, name): &(&Address, &str)| {
             let message_id = message_id("weekly", 3, SubscriberId(7), address);
-            let reader = Reader { address, name, token: "to-k_en.1", message_id: &message_id };
+            let reader = Reader { address, name, token: "to-k_en.1", preferences: "pre.f", message_id: &message_id };
             prepared.sign(&stencil.values(&reader).as_slices()).unwrap().as_bytes().to_vec()
         };
         readers.iter().map(sign).collect()
@@ -177,7 +178,7 @@ fn an_edition_s_mails_are_signed_ahead_and_hold_when_they_are_sent() {
     let mut sent = Vec::new();
     for (&(address, name), kept) in readers.iter().zip(kept) {
         let message_id = message_id("weekly", 3, SubscriberId(7), address);
-        let reader = Reader { address, name, token: "to-k_en.1", message_id: &message_id };
+        let reader = Reader { address, name, token: "to-k_en.1", preferences: "pre.f", message_id: &message_id };
         let values = stencil.values(&reader);
         let fields = prepared.fields(&values.as_slices(), &Signature::from(kept)).unwrap();
         assert_eq!(fields, SIGNER.0.sign(&stencil.mail(&reader).message, sealed.date).unwrap());

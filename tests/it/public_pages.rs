@@ -4,6 +4,7 @@
 mod attack;
 mod last_word;
 mod life;
+mod own_templates;
 mod program;
 mod returns;
 mod send;

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::conformance;
 use crate::dkim::{dkimpy, mail_auth};
-use crate::support::room::{Room, address};
+use crate::support::room::{Room, address, recipient};
+use crate::support::serving::outbox;
 use crate::support::smtp_server::{Script, Server};
 
 const DOMAIN: &str = "small-paper.example";
@@ -241,4 +242,23 @@ async fn signing_ahead_can_be_stopped_and_goes_on() {
     assert_eq!(sign_ahead(&store, edition, sign(&stop), &stop).await.unwrap(), 500);
     assert_eq!(sign_ahead(&store, edition, sign(&stop), &stop).await.unwrap(), 0);
     assert_eq!(signed.load(Ordering::Relaxed), 2_500);
+}
+
+#[test]
+fn letters_to_readers_and_to_editors_are_signed_like_the_editions() {
+    let (room, records) = signing(1);
+    room.replace(
+        "config.yaml",
+        "newsroom:\n",
+        "serve: { fill_time: 0s }\nnewsroom:\n  editors: [desk@small-paper.example]\n",
+    );
+    room.run(&["run", "--now"]).fine();
+    let serving = room.serve(&[]);
+    serving.subscribe("nadia%40example.org", "news");
+    outbox(&room, 3);
+    assert!(serving.stop().success());
+    let mut to: Vec<String> = room.outbox().iter().map(|(_, mail)| recipient(mail)).collect();
+    to.sort();
+    assert_eq!(to, ["desk@small-paper.example", "nadia@example.org", "reader00001@example.net"]);
+    hold(&mails(&room), &records);
 }

@@ -2,10 +2,12 @@
 //! real one, a PostgreSQL server, and a browser.
 
 pub mod browser;
+pub mod dovecot;
 pub mod front;
 pub mod name_server;
 pub mod postfix;
 pub mod postgres;
 pub mod room;
+pub mod serving;
 pub mod smtp_server;
 pub mod tls;

@@ -39,6 +39,7 @@ pub(super) struct Context {
     view_url: String,
     postal_address: Option<String>,
     pub(super) unsubscribe: String,
+    pub(super) preferences: String,
     pub(super) address: String,
     pub(super) name: String,
 }
@@ -173,6 +174,7 @@ impl Context {
             view_url: contents.view_url.to_string(),
             postal_address: digest.postal_address.clone(),
             unsubscribe: String::new(),
+            preferences: String::new(),
             address: String::new(),
             name: String::new(),
         }

@@ -28,6 +28,32 @@ pub struct TemplateFile {
     pub text: String,
 }
 
+impl TemplateFile {
+    /// Why it is no template.
+    pub fn unreadable(&self, error: &handlebars::TemplateError) -> Problem {
+        trouble::unreadable(&self.source(), error)
+    }
+
+    /// Why it cannot be filled with what is `known`.
+    pub fn unfillable(&self, error: &handlebars::RenderError, known: &serde_json::Value) -> Problem {
+        trouble::unfillable(&self.source(), error, known)
+    }
+
+    /// Parts of it that include each other in a circle, or whose names are only made while rendering.
+    pub fn circles(&self) -> Vec<Problem> {
+        trouble::circles(&self.source())
+    }
+
+    /// Something is wrong with it as a whole.
+    pub fn problem(&self, what: impl Into<String>, help: &str) -> Problem {
+        self.source().whole(what, help)
+    }
+
+    fn source(&self) -> Source {
+        Source { file: self.file.clone(), text: self.text.clone() }
+    }
+}
+
 /// A newsroom's own templates, as far as there are any.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overrides {

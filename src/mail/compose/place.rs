@@ -4,6 +4,7 @@
 //! List-Unsubscribe differ too.
 
 use std::borrow::Cow;
+use url::Url;
 
 use super::{Identity, Reader, StencilError};
 use crate::mail::headers::{self, HeaderText};
@@ -21,6 +22,7 @@ pub(super) enum Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
     Unsubscribe,
+    Preferences,
     Address,
     Name,
 }
@@ -32,14 +34,16 @@ pub(super) enum Part {
 }
 
 /// Every place; its index stands for it in [`super::Stencil::new`].
-pub(super) const PLACES: [Place; 9] = [
+pub(super) const PLACES: [Place; 11] = [
     Place::To,
     Place::MessageId,
     Place::ListUnsubscribe,
     Place::Body(Slot::Unsubscribe, Part::Text),
+    Place::Body(Slot::Preferences, Part::Text),
     Place::Body(Slot::Address, Part::Text),
     Place::Body(Slot::Name, Part::Text),
     Place::Body(Slot::Unsubscribe, Part::Html),
+    Place::Body(Slot::Preferences, Part::Html),
     Place::Body(Slot::Address, Part::Html),
     Place::Body(Slot::Name, Part::Html),
 ];
@@ -61,6 +65,7 @@ pub(super) fn splice<'a>(text: &'a str, mark: &str, mut each: impl FnMut(Piece<'
         let (slot, rest) = piece.split_once('-').ok_or_else(|| StencilError::Slot(piece.chars().take(20).collect()))?;
         each(Piece::Open(match slot {
             "unsubscribe" => Slot::Unsubscribe,
+            "preferences" => Slot::Preferences,
             "address" => Slot::Address,
             "name" => Slot::Name,
             other => return Err(StencilError::Slot(other.to_owned())),
@@ -75,16 +80,20 @@ pub(super) fn value<'a>(slot: Slot, part: Part, identity: &Identity, reader: &'a
     let text = match slot {
         Slot::Address => Cow::Borrowed(reader.address.as_str()),
         Slot::Name => Cow::Owned(HeaderText::clean(reader.name).as_str().to_owned()),
-        Slot::Unsubscribe => {
-            let mut url = identity.unsubscribe_url.as_str().as_bytes().to_vec();
-            percent_encode(reader.token, &mut url);
-            Cow::Owned(String::from_utf8(url).unwrap_or_default())
-        }
+        Slot::Unsubscribe => page(&identity.unsubscribe_url, reader.token),
+        Slot::Preferences => page(&identity.preferences_url, reader.preferences),
     };
     match part {
         Part::Text => text,
         Part::Html => Cow::Owned(escape::attribute(&text)),
     }
+}
+
+/// The address of a reader's own page.
+fn page<'a>(below: &Url, token: &str) -> Cow<'a, str> {
+    let mut url = below.as_str().as_bytes().to_vec();
+    percent_encode(token, &mut url);
+    Cow::Owned(String::from_utf8(url).unwrap_or_default())
 }
 
 /// Writes one reader's value of a place.

@@ -77,7 +77,7 @@ impl Stencil {
 }
 
 /// More bytes than all places together take for nearly every reader.
-const PLACES_TAKE: usize = 1_500;
+const PLACES_TAKE: usize = 2_000;
 
 /// What stands in the places of one reader's mail.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub fn texts(sealed: &Sealed, identity: &Identity, reader: &Reader) -> Result<(S
     Ok((filled(&sealed.html, Part::Html)?, filled(&sealed.text, Part::Text)?))
 }
 
-/// The HTML part for everybody: `link` instead of a reader's own unsubscribe link, `readers` instead of an address, and no
+/// The HTML part for everybody: `link` instead of a reader's own links, `readers` instead of an address, and no
 /// name.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub fn for_all(sealed: &Sealed, link: &str, readers: &str) -> Result<String, Ste
     let mut out = String::with_capacity(sealed.html.len());
     splice(&sealed.html, &sealed.mark, |piece| match piece {
         Piece::Fixed(fixed) => out.push_str(fixed),
-        Piece::Open(Slot::Unsubscribe) => out.push_str(&escape::attribute(link)),
+        Piece::Open(Slot::Unsubscribe | Slot::Preferences) => out.push_str(&escape::attribute(link)),
         Piece::Open(Slot::Address) => out.push_str(&escape::attribute(readers)),
         Piece::Open(Slot::Name) => {}
     })?;

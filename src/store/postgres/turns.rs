@@ -2,6 +2,7 @@
 //!
 //! One statement is one transaction, one commit, one way there and back, however many lines there are.
 
+use deadpool_postgres::Client;
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -76,11 +77,9 @@ async fn together(pool: &Pool, turns: &[Turn]) -> Result<HashSet<i64>, StoreErro
     let rows = Rows::of(turns);
     let (mut tries, mut again) = (Tries::new(PATIENCE), false);
     loop {
-        let said = tokio::time::timeout(SILENCE, rows.say(pool, again)).await;
-        let fault = match said {
-            Ok(Ok(begun)) => return Ok(begun),
-            Ok(Err(fault)) => fault,
-            Err(_) => Fault::Away("the database does not answer".to_owned()),
+        let fault = match rows.say(pool, again).await {
+            Ok(begun) => return Ok(begun),
+            Err(fault) => fault,
         };
         // It may have been done, and the answer lost.
         again |= fault.remedy() == Remedy::Reconnect;
@@ -187,6 +186,15 @@ impl<'a> Rows<'a> {
 
     async fn say(&self, pool: &Pool, again: bool) -> Result<HashSet<i64>, Fault> {
         let mut client = pool.client().await?;
+        let Ok(said) = tokio::time::timeout(SILENCE, self.say_on(&mut client, again)).await else {
+            // Not for the next: what was asked may still be at work there.
+            drop(Client::take(client));
+            return Err(Fault::Away("the database does not answer".to_owned()));
+        };
+        said
+    }
+
+    async fn say_on(&self, client: &mut Client, again: bool) -> Result<HashSet<i64>, Fault> {
         let turn = client.prepare_cached(TURN).await?;
         let with: [super::sql::Bound<'_>; 17] = [
             &self.id,

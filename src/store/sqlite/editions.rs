@@ -116,7 +116,7 @@ impl Editions for SqliteStore {
 }
 
 /// Writes down that a due time was handled; whether that is new.
-fn ran(db: &Connection, digest: &str, due: DateTime<Utc>) -> Result<bool, StoreError> {
+pub(super) fn ran(db: &Connection, digest: &str, due: DateTime<Utc>) -> Result<bool, StoreError> {
     db.prepare_cached("DELETE FROM schedule_run WHERE digest = ?1 AND due > ?2")?
         .execute(params![digest, millis(due)])?;
     let written = db

@@ -383,6 +383,25 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
     Ok(stuck.len() as u64)
 }
 
+/// Of editions that are not finished, everything that has not ended may have gone out since this ledger was copied.
+pub(super) fn doubt_all(db: &Connection, now: i64) -> Result<u64, StoreError> {
+    let mut query = db.prepare_cached(
+        "SELECT d.id FROM edition e CROSS JOIN delivery d ON d.edition = e.id
+         WHERE e.state IN ('approved', 'sending') AND d.state IN (0, 1, 2)",
+    )?;
+    let open: Vec<i64> = query.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    let text = "the ledger was restored from a copy: since that was made, this mail may have gone out".to_owned();
+    let unknown = Reply { code: 0, status: None, text };
+    for id in &open {
+        write_attempt(db, DeliveryId(*id), AttemptOutcome::Uncertain, &unknown, true, now)?;
+        db.prepare_cached(
+            "UPDATE delivery SET state = 6, press = NULL, lease = NULL, ended = ?2, doubts = doubts + 1 WHERE id = ?1",
+        )?
+        .execute(params![id, now])?;
+    }
+    Ok(open.len() as u64)
+}
+
 fn finish(db: &Connection, edition: EditionId, now: i64) -> Result<bool, StoreError> {
     let finished = db
         .prepare_cached(

@@ -6,14 +6,16 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pages::TemplateError;
 use super::words::{Text, Words};
-use super::{OwnError, Public, Record};
+use super::{Public, Record, trial};
 use crate::delivery::{Fate, Step};
 use crate::digest::Sender;
+use crate::digest::render::TemplateFile;
 use crate::feed::language::direction;
 use crate::mail::Mail;
+use crate::mail::dkim::{SignError, Signer};
 use crate::mail::letter::{self, Letter};
+use crate::newsroom::Problem;
 use crate::subscriber::Address;
 use crate::subscriber::request::{Request, RequestKind};
 use crate::subscriber::token::{About, Grant, Purpose};
@@ -43,35 +45,57 @@ pub(super) struct Letters {
     words: Arc<Words>,
     paper: String,
     return_path: Address,
+    signer: Option<Signer>,
 }
 
 impl Letters {
     pub(super) fn new(
         words: &Arc<Words>,
-        own: &[(String, String)],
+        own: &[(String, TemplateFile)],
         paper: &str,
         return_path: Address,
-    ) -> Result<Letters, OwnError> {
-        let registry = |name: &str, embedded: &str, html| {
+        signer: Option<Signer>,
+    ) -> Result<Letters, Vec<Problem>> {
+        let mut problems = vec![];
+        let mut registry = |(name, embedded): (&str, &str), html: bool| {
             let mut registry = Handlebars::new();
             registry.set_strict_mode(true);
             registry.register_helper("t", Box::new(Text { words: words.clone(), html }));
             if !html {
                 registry.register_escape_fn(no_escape);
             }
-            let text = own.iter().find(|(mine, _)| mine == name).map_or(embedded, |(_, text)| text);
-            let added = registry.register_template_string("body", text);
-            added.map(|()| registry).map_err(|error| TemplateError::of(&format!("confirm/{name}"), &error))
+            let ours = || TemplateFile { file: format!("templates/confirm/{name}"), text: embedded.to_owned() };
+            let file = own.iter().find(|(mine, _)| mine == name).map_or_else(ours, |(_, file)| file.clone());
+            let circles = file.circles();
+            let sound = circles.is_empty();
+            problems.extend(circles);
+            match registry.register_template_string("body", &file.text) {
+                Err(error) => problems.push(file.unreadable(&error)),
+                Ok(()) if sound => problems.extend(tried(&registry, &file, words)),
+                Ok(()) => {}
+            }
+            registry
         };
         let [html, text] = EMBEDDED;
-        Ok(Letters {
-            html: registry(html.0, html.1, true)?,
-            text: registry(text.0, text.1, false)?,
-            words: words.clone(),
-            paper: paper.to_owned(),
-            return_path,
-        })
+        let (html, text) = (registry(html, true), registry(text, false));
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Letters { html, text, words: words.clone(), paper: paper.to_owned(), return_path, signer })
     }
+}
+
+/// The first that is wrong with a letter's template when it is filled in.
+fn tried(registry: &Handlebars, file: &TemplateFile, words: &Words) -> Option<Problem> {
+    words.languages().find_map(|(language, _)| {
+        trial::letters().into_iter().find_map(|mut values| {
+            if let Some(values) = values.as_object_mut() {
+                values.insert("language".to_owned(), json!(language));
+                values.insert("dir".to_owned(), json!(direction(language)));
+            }
+            registry.render("body", &values).err().map(|error| file.unfillable(&error, &values))
+        })
+    })
 }
 
 /// Why a letter cannot be written; it would not be the next time either.
@@ -85,6 +109,8 @@ enum Unwritable {
     Template(#[from] handlebars::RenderError),
     #[error(transparent)]
     Mail(#[from] lettre::error::Error),
+    #[error(transparent)]
+    Signature(#[from] SignError),
 }
 
 impl<S: Record> Public<S> {
@@ -131,7 +157,8 @@ impl<S: Record> Public<S> {
         });
         let html = self.letters.html.render("body", &values)?;
         let text = self.letters.text.render("body", &values)?;
-        Ok(letter::write(&Letter {
+        let date = Utc::now();
+        let mail = letter::write(&Letter {
             from: sender,
             return_path: &self.letters.return_path,
             to: &request.to,
@@ -139,8 +166,9 @@ impl<S: Record> Public<S> {
             text: &text,
             html: &html,
             name: &format!("pressrun request {} {}", request.id.0, request.asked.timestamp_millis()),
-            date: Utc::now(),
-        })?)
+            date,
+        })?;
+        Ok(mail.signed(self.letters.signer.as_ref(), date)?)
     }
 
     /// Sends letters as they become due, and takes away what is over; for ever. Drop it to stop: a letter that was on its

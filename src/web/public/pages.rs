@@ -7,8 +7,11 @@ use handlebars::Handlebars;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+use super::trial;
 use super::words::{Text, Words};
+use crate::digest::render::TemplateFile;
 use crate::feed::language::direction;
+use crate::newsroom::Problem;
 
 /// What ships, by name.
 pub(super) const EMBEDDED: [(&str, &str); 12] = [
@@ -35,20 +38,6 @@ const POLICY: &str =
 const EDITION_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src https: data:; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation";
 
-/// A template that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {because}")]
-pub struct TemplateError {
-    name: String,
-    because: String,
-}
-
-impl TemplateError {
-    pub(super) fn of(name: &str, error: &handlebars::TemplateError) -> TemplateError {
-        TemplateError { name: name.to_owned(), because: error.to_string() }
-    }
-}
-
 /// Who stands above every page.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -69,23 +58,56 @@ pub(super) struct Pages {
 }
 
 impl Pages {
-    /// `own` are a newsroom's templates by name, and `style` its stylesheet.
+    /// `own` are a newsroom's templates by name, and `style` its stylesheet. All are tried on made-up values, in every language.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
     pub(super) fn new(
         frame: Frame,
         words: Arc<Words>,
-        own: &[(String, String)],
+        own: &[(String, TemplateFile)],
         style: Option<String>,
-    ) -> Result<Pages, TemplateError> {
+    ) -> Result<Pages, Vec<Problem>> {
         let mut registry = Handlebars::new();
         registry.set_strict_mode(true);
         registry.register_helper("t", Box::new(Text { words: words.clone(), html: true }));
-        for (name, embedded) in &EMBEDDED {
-            let text = own.iter().find(|(mine, _)| mine == name).map_or(*embedded, |(_, text)| text);
-            registry
-                .register_template_string(name, text)
-                .map_err(|error| TemplateError::of(&format!("page/{name}.html.hbs"), &error))?;
+        let files: Vec<(&str, TemplateFile)> = EMBEDDED
+            .iter()
+            .map(|(name, embedded)| {
+                let file =
+                    || TemplateFile { file: format!("templates/page/{name}.html.hbs"), text: (*embedded).to_owned() };
+                (*name, own.iter().find(|(mine, _)| mine == name).map_or_else(file, |(_, file)| file.clone()))
+            })
+            .collect();
+        let mut problems = trial::circles(&files);
+        for (name, file) in &files {
+            if let Err(error) = registry.register_template_string(name, &file.text) {
+                problems.push(file.unreadable(&error));
+            }
         }
-        Ok(Pages { registry, frame, words, style: style.unwrap_or_else(|| STYLE.to_owned()) })
+        let pages = Pages { registry, frame, words, style: style.unwrap_or_else(|| STYLE.to_owned()) };
+        if problems.is_empty() {
+            problems = pages.tried(&files);
+        }
+        if problems.is_empty() { Ok(pages) } else { Err(problems) }
+    }
+
+    /// What is wrong with the pages when they are filled in; of each file the first.
+    fn tried(&self, files: &[(&str, TemplateFile)]) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = vec![];
+        for (language, _) in self.words.languages() {
+            for (name, values) in trial::specimens() {
+                let known = self.values(name, language, "Specimen", values);
+                let Err(error) = self.registry.render(name, &known) else { continue };
+                let at = error.template_name.as_deref().unwrap_or(name);
+                let Some((_, file)) = files.iter().find(|(name, _)| *name == at) else { continue };
+                let problem = file.unfillable(&error, &known);
+                if problems.iter().all(|known| known.place.file != problem.place.file) {
+                    problems.push(problem);
+                }
+            }
+        }
+        problems
     }
 
     /// The path of our pages.
@@ -119,6 +141,25 @@ impl Pages {
             .map(|map| map.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect())
             .unwrap_or_default();
         let title = self.text(language, title, &filled);
+        let all = self.values(name, language, &title, values);
+        match self.registry.render(name, &all) {
+            Ok(html) => answer(status, "text/html; charset=utf-8", html, POLICY, language),
+            Err(error) => {
+                // The words of a newsroom's own template, not of a reader.
+                tracing::error!(page = name, %error, "a page cannot be made");
+                answer(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "text/plain; charset=utf-8",
+                    "error\n".into(),
+                    POLICY,
+                    language,
+                )
+            }
+        }
+    }
+
+    /// What a page is filled with: what every page has, and its own values.
+    fn values(&self, name: &str, language: &str, title: &str, own: Value) -> Value {
         // What a button has done is shown once: the same page in another language would be the one with the button.
         let done = ["sent", "confirmed", "unsubscribed"].contains(&name);
         let languages: Vec<Value> = self
@@ -136,23 +177,10 @@ impl Pages {
             "base": self.frame.base,
             "languages": languages,
         });
-        if let (Some(all), Value::Object(values)) = (all.as_object_mut(), values) {
-            all.extend(values);
+        if let (Some(all), Value::Object(own)) = (all.as_object_mut(), own) {
+            all.extend(own);
         }
-        match self.registry.render(name, &all) {
-            Ok(html) => answer(status, "text/html; charset=utf-8", html, POLICY, language),
-            Err(error) => {
-                // The words of a newsroom's own template, not of a reader.
-                tracing::error!(page = name, %error, "a page cannot be made");
-                answer(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "text/plain; charset=utf-8",
-                    "error\n".into(),
-                    POLICY,
-                    language,
-                )
-            }
-        }
+        all
     }
 
     /// The page that says that something does not go; `which` is one of `link`, `busy`, `missing`, `fault`.

@@ -19,7 +19,7 @@ pub(super) const EMBEDDED: [(&str, &str); 4] = [
 
 /// A file of words that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WordsError {
+pub(super) enum WordsError {
     /// It is not a list of keys and texts.
     #[error("languages/{0}.yaml: {1}")]
     Unreadable(String, String),

@@ -32,7 +32,7 @@ fn a_mail_to_the_unsubscribe_mailbox_unsubscribes_from_standard_input_and_from_a
     room.write("mail/new/1.a", &leaving(&room, 2));
     room.write("mail/new/2.b", "Subject: Out of office\r\n\r\nBack on Monday.\r\n");
     assert!(room.run(&["returns", "mail"]).fine().out.contains("2 mails read, 1 unsubscribed"));
-    assert!(room.path("mail/cur/1.a:2,S").exists() && room.path("mail/cur/2.b:2,S").exists());
+    assert!(room.path("mail/cur/1.a:2,S").exists() && room.path("mail/cur/2.b:2,FS").exists());
     assert!(room.run(&["returns", "mail"]).fine().out.contains("0 mails read, 0 unsubscribed"));
     room.run(&["returns", "nowhere"]).failed(2, &["no Maildir"]);
 

@@ -7,7 +7,9 @@ use pressrun::config::{Overrides, Settings};
 use pressrun::store::SqliteStore;
 use pressrun::subscriber::request::Terms;
 use pressrun::subscriber::token::{About, Grant, KEY_OCTETS, Keys, Purpose};
-use pressrun::subscriber::{Address, Consent, Entry, ErasureKey, Held, SubscriberId, Subscribers, SubscriptionState};
+use pressrun::subscriber::{
+    Address, Consent, EVERYTHING, Entry, ErasureKey, Held, SubscriberId, Subscribers, SubscriptionState,
+};
 use pressrun::transport::{Transport, smtp};
 use pressrun::web;
 use pressrun::web::public::{Brakes, Options, Own, Public};
@@ -69,6 +71,7 @@ impl Site {
             language: "en".to_owned(),
             keys: Keys::fresh(KEY),
             return_path: settings.public.return_path,
+            signer: None,
             terms,
             brakes,
             trusted,
@@ -168,10 +171,10 @@ impl Site {
         self.runtime.block_on(self.store.show(&address.parse().unwrap())).unwrap()
     }
 
-    /// How the subscriptions of an address stand.
+    /// How an address's subscriptions to digests stand.
     pub fn states(&self, address: &str) -> Vec<(String, SubscriptionState)> {
         let held = self.held(address).unwrap_or_default();
-        held.subscriptions.into_iter().map(|s| (s.digest, s.state)).collect()
+        held.subscriptions.into_iter().filter(|s| s.digest != EVERYTHING).map(|s| (s.digest, s.state)).collect()
     }
 }
 

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// A forgotten Postfix ends by itself, after so many seconds.
 const LIFE: &str = "600";
 /// `nobody`, whom mailboxes belong to where root runs the tests.
-const NOBODY: u32 = 65534;
+pub const NOBODY: u32 = 65534;
 
 /// What a Postfix is to be.
 pub struct Setup<'a> {
@@ -149,7 +149,7 @@ impl Postfix {
     }
 
     /// The folder of a mailbox: a Maildir, once it has got a mail.
-    fn maildir(&self, address: &str) -> PathBuf {
+    pub fn maildir(&self, address: &str) -> PathBuf {
         self.folder.path().join("mail").join(address)
     }
 
@@ -304,7 +304,7 @@ fn add_user(passwords: &Path, (user, password): (&str, &str)) {
 }
 
 /// A command with root's rights.
-fn as_root(program: &str) -> Command {
+pub fn as_root(program: &str) -> Command {
     let me = std::fs::metadata("/proc/self").unwrap().uid();
     if me == 0 {
         return Command::new(program);
@@ -315,14 +315,14 @@ fn as_root(program: &str) -> Command {
 }
 
 #[track_caller]
-fn done(command: &mut Command) {
+pub fn done(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| {
         panic!("{command:?}: {error}; Postfix must be started by root, or by somebody with sudo and no password")
     });
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+pub fn free_ports<const N: usize>() -> [u16; N] {
     let listeners: [_; N] = std::array::from_fn(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     listeners.map(|listener| listener.local_addr().unwrap().port())
 }
