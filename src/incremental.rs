@@ -27,7 +27,7 @@ use crate::publish::directory;
 use crate::source::directory::{Folder, Listed, finish, read_one, walk};
 use crate::source::{self, Material, register};
 use crate::stamp::Stamp;
-use cache::{Books, Cache, Entry, SetupHash, Writer};
+use cache::{Books, Cache, Entry, Kept, SetupHash, Writer};
 
 /// Articles that are read before they are written to the cache.
 const CHUNK: usize = 4096;
@@ -75,8 +75,18 @@ pub struct Work<'a> {
 }
 
 enum Kind {
-    Quick(Box<quick::Edit>, Cache),
-    Whole { material: Box<Material<Folder>>, entries: Vec<Entry>, writer: Option<Writer>, known: Known },
+    Quick {
+        edit: Box<quick::Edit>,
+        cache: Cache,
+        problems: Vec<Problem>,
+    },
+    Whole {
+        material: Box<Material<Folder>>,
+        entries: Vec<Entry>,
+        writer: Option<Writer>,
+        known: Known,
+        walked: Vec<Kept>,
+    },
 }
 
 /// What a build left.
@@ -115,8 +125,7 @@ impl Memory {
         let (now, begun) = (clock(), SystemTime::now());
         let edited = if quick::as_before(&setup, &self.0, now) { quick::touched(&setup, &self.0, paths) } else { None };
         if let Some(edit) = edited.and_then(|edited| quick::edit(&setup, &self.0, edited, begun)) {
-            let kind = Kind::Quick(Box::new(edit), self.0);
-            return Ok(Work { setup, folder, there: BTreeMap::new(), now, kind });
+            return Ok(Work { setup, folder, there: BTreeMap::new(), now, kind: Kind::quick(edit, self.0) });
         }
         drop(folder);
         prepare(setup, Need::Feeds, clock, on_wait)
@@ -143,11 +152,13 @@ pub fn prepare(
     let (listed, problems) = walked.map_err(Refused::Articles)?;
     let there = there.map_err(Refused::Feeds)?;
     let cache = match cache {
-        Some(cache) if need == Need::Feeds && problems.is_empty() => {
-            let small = quick::as_before(&setup, &cache, now) && build::untouched(&there, &cache.books.documents);
+        Some(cache) if need == Need::Feeds => {
+            let small = quick::as_before(&setup, &cache, now)
+                && problems.iter().map(Kept::of).eq(cache.books.walked.iter().cloned())
+                && build::untouched(&there, &cache.books.documents);
             let edited = if small { quick::edited(&cache, &listed) } else { None };
             match edited.and_then(|edited| quick::edit(&setup, &cache, edited, begun)) {
-                Some(edit) => return Ok(Work { setup, folder, there, now, kind: Kind::Quick(Box::new(edit), cache) }),
+                Some(edit) => return Ok(Work { setup, folder, there, now, kind: Kind::quick(edit, cache) }),
                 None => Some(cache),
             }
         }
@@ -157,11 +168,18 @@ pub fn prepare(
     Ok(Work { setup, folder, there, now, kind })
 }
 
+impl Kind {
+    fn quick(edit: quick::Edit, cache: Cache) -> Kind {
+        let problems = cache.books.problems.iter().map(Kept::again).collect();
+        Kind::Quick { edit: Box::new(edit), cache, problems }
+    }
+}
+
 impl Work<'_> {
     /// What is wrong with the articles.
     pub fn problems(&self) -> &[Problem] {
         match &self.kind {
-            Kind::Quick(..) => &[],
+            Kind::Quick { problems, .. } => problems,
             Kind::Whole { material, .. } => &material.problems,
         }
     }
@@ -173,7 +191,7 @@ impl Work<'_> {
     pub fn publish(self) -> Result<Built, Refused> {
         let Work { setup, folder, there, now, kind } = self;
         match kind {
-            Kind::Quick(edit, cache) => {
+            Kind::Quick { edit, cache, .. } => {
                 let quick::Edit { newsroom, bodies, places, changes, register } = *edit;
                 let order = order(&setup, &newsroom, &cache.books.plan, &bodies);
                 let rebuilt = build::rebuild(order, &folder, &there, &cache.books.documents, Scope::Around(&places));
@@ -187,7 +205,7 @@ impl Work<'_> {
                     memory: told(cache).flatten().map(Memory),
                 })
             }
-            Kind::Whole { material, mut entries, writer, known } => {
+            Kind::Whole { material, mut entries, writer, known, walked } => {
                 material.ids.save().map_err(Refused::Articles)?;
                 let plan = archive::plan(&material.newsroom, setup.feed);
                 let order = order(&setup, &material.newsroom, &plan, &material.bodies);
@@ -197,7 +215,9 @@ impl Work<'_> {
                 let books = Books {
                     built: now.timestamp(),
                     next: material.next.map(|next| next.timestamp()),
-                    calm: material.problems.is_empty() && rebuilt.report.problems.is_empty(),
+                    calm: rebuilt.report.problems.is_empty(),
+                    problems: material.problems.iter().map(Kept::of).collect(),
+                    walked,
                     register: register::stamp(&setup.source.folder),
                     entries,
                     plan,
@@ -255,20 +275,23 @@ fn whole(
     let mut writer = told(Writer::create(setup.cache));
     let mut entries = Vec::with_capacity(listed.len());
     let mut all = Vec::with_capacity(listed.len());
-    let mut rest = listed;
-    while !rest.is_empty() {
-        let tail = rest.split_off(rest.len().min(CHUNK));
-        let read = rest.par_iter().map(|listed| {
+    let walked = problems.iter().map(Kept::of).collect();
+    let mut rest = listed.into_iter();
+    loop {
+        let chunk: Vec<Listed> = rest.by_ref().take(CHUNK).collect();
+        if chunk.is_empty() {
+            break;
+        }
+        let read = chunk.par_iter().map(|listed| {
             let known = cache.as_ref().and_then(|cache| remembered(cache, listed));
             known.unwrap_or_else(|| {
                 let read = read_one(setup.source, &context, listed);
-                let head =
-                    read.manuscript.as_ref().filter(|_| read.problems.is_empty()).map(|read| cache::encoded(read));
+                let head = read.manuscript.as_ref().map(|read| cache::encoded(read));
                 (read, head)
             })
         });
         let read: Vec<(Read, Option<Vec<u8>>)> = read.collect();
-        for (listed, (read, head)) in std::mem::replace(&mut rest, tail).into_iter().zip(read) {
+        for (listed, (read, head)) in chunk.into_iter().zip(read) {
             let pushed = match (&mut writer, head) {
                 (Some(open), Some(head)) => match told(open.push(&head)) {
                     None => {
@@ -284,6 +307,7 @@ fn whole(
                 body: listed.body.map(|stamp| settled(stamp, begun)),
                 sidecar: listed.sidecar.clone().map(|(path, stamp)| (path, settled(stamp, begun))),
                 head: pushed,
+                troubled: !read.problems.is_empty(),
                 id: String::new(),
                 fingerprint: 0,
                 place: None,
@@ -293,14 +317,14 @@ fn whole(
     }
     let known = cache.map(|cache| cache.books.documents).unwrap_or_default();
     let material = Box::new(finish(setup.source, all, problems, now)?);
-    Ok(Kind::Whole { material, entries, writer, known })
+    Ok(Kind::Whole { material, entries, writer, known, walked })
 }
 
 /// An article whose files have not changed since the cache was written.
 fn remembered(cache: &Cache, listed: &Listed) -> Option<(Read, Option<Vec<u8>>)> {
     let entries = &cache.books.entries;
     let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(&listed.path)).ok()?;
-    let entry = entries.get(at).filter(|entry| entry.is(listed))?;
+    let entry = entries.get(at).filter(|entry| entry.is(listed) && !entry.troubled)?;
     let (manuscript, head) = (cache.manuscript(entry)?, cache.head(entry)?);
     Some((Read { manuscript: Some(Box::new(manuscript)), problems: Vec::new() }, Some(head)))
 }

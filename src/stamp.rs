@@ -16,9 +16,11 @@ pub struct Stamp {
     /// Bytes.
     pub size: u64,
     /// When its bytes were last written, in nanoseconds since 1970.
+    #[serde(with = "postcard::fixint::le")]
     pub modified: i64,
     /// When anything of it last changed (`ctime`), in nanoseconds since 1970; nobody can set this back. 0 where the system
     /// has no such time.
+    #[serde(with = "postcard::fixint::le")]
     pub changed: i64,
     /// Which file it is, so that another one moved into its place is noticed; 0 where the system does not say.
     pub inode: u64,

@@ -23,7 +23,7 @@ GNU_TIME = "/usr/bin/time"
 # The share of the cores that other programs may have taken before a row is marked as disturbed.
 QUIET = 0.05
 # Bytes on disk for an article: the corpus itself, and what a program makes of it.
-ARTICLE_BYTES, OUTPUT_BYTES = 8_192, 42_000
+ARTICLE_BYTES, OUTPUT_BYTES, SUMMARY_BYTES = 8_192, 42_000, 9_000
 # Name in the tables → the floor's mode.
 FLOORS = {"floor": "build", "lean floor": "lean"}
 FEEDS = ("rss.xml", "atom.xml", "feed.json")
@@ -70,6 +70,36 @@ def run(command, folder, memory):
     peak = int(peak_file.read_text().split()[-1]) if wrapped else usage.ru_maxrss
     others = max(0.0, busy_seconds() - before - cpu)
     return {"wall": wall, "cpu": cpu, "peak": peak / 1024, "others": others}
+
+
+class Aside:
+    """Old output, moved out of the way and removed later, all at once.
+
+    Some file systems pass over the places of files that were removed within the last minute, one by one (ext4 without a
+    journal), so that a program would pay for the removal of what was there before it.
+    """
+
+    PATIENCE = 65.0
+
+    def __init__(self, options):
+        self.folder, self.least = options.work / "aside", options.least_free
+        self.moved = 0
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def put(self, path):
+        if path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.moved += 1
+            path.rename(self.folder / str(self.moved))
+
+    def make_room(self, bytes_):
+        """So much is free afterwards, or nothing is left to remove."""
+        if self.folder.exists() and shutil.disk_usage(self.folder).free < bytes_ + self.least:
+            self.clear()
+            time.sleep(self.PATIENCE)
+
+    def clear(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def settle(articles):
@@ -119,11 +149,11 @@ def check_form(name, folder):
 
 
 def check_against_floor(articles, written):
-    floor = written["floor"]
+    floor = written.get("floor")
     for name, found in written.items():
         if found["items"] != 2 * articles:
             warn(f"{articles}: {name} wrote {found['items']} RSS items; each article in two feeds makes {2 * articles}")
-    if "pressrun" in written:
+    if floor and "pressrun" in written:
         ratio = floor["bytes"] / written["pressrun"]["bytes"]
         if not 0.9 <= ratio <= 1.1:
             warn(f"{articles}: the floor wrote {ratio:.2f} times the bytes of Pressrun; it has to be made alike")
@@ -169,6 +199,11 @@ class Corpus:
 def programs(options, corpus):
     """Name → (command, folder it runs in, folder it writes into, folders to empty for a cold build)."""
     found = {}
+    if options.summaries:
+        config = corpus.folder / "config.yaml"
+        config.write_text(config.read_text().replace("content: full", "content: summary"))
+        folder = corpus.folder
+        return {"pressrun": ([options.pressrun, "--quiet", "build"], folder, folder / "feeds", ["feeds", "var"])}
     # The floors first: their outputs are removed at once, so one round needs the room of the others' only.
     for name, mode in FLOORS.items():
         command = [options.floor, mode, "articles", "floor"]
@@ -182,7 +217,7 @@ def programs(options, corpus):
     return found
 
 
-def cold(options, corpus):
+def cold(options, corpus, aside):
     """Everything from nothing, in interleaved rounds."""
     tools = programs(options, corpus)
     runs, written = {name: [] for name in tools}, {}
@@ -191,7 +226,8 @@ def cold(options, corpus):
         for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
             command, folder, out, made = tools[name]
             for path in made:
-                shutil.rmtree(folder / path, ignore_errors=True)
+                aside.put(folder / path)
+            aside.make_room(corpus.size * OUTPUT_BYTES)
             settle(corpus.articles)
             runs[name].append(run(command, folder, memory=True))
             progress(corpus, f"cold, {name}", runs[name][-1])
@@ -202,7 +238,8 @@ def cold(options, corpus):
                 if corpus.size == min(options.sizes):
                     check_form(name, out)
             if name in FLOORS:
-                shutil.rmtree(out)
+                aside.put(out)
+    aside.clear()
     check_against_floor(corpus.size, written)
     return {name: summary(runs[name]) | written[name] for name in tools}
 
@@ -332,15 +369,18 @@ def tell(results):
                 f"{case['wall'] / size * 1e6:.1f}",
                 f"{case['documents']:,}",
                 f"{case['bytes'] / 2**20:,.1f}",
-                *(f"{case['wall'] / result['cold'][floor]['wall']:.2f}" for floor in FLOORS),
+                *(f"{case['wall'] / result['cold'][floor]['wall']:.2f}" if floor in result["cold"] else "–" for floor in FLOORS),
                 f"{case['wall'] / mine['wall']:.2f}" if mine else "–",
             ])
     head = ["articles", "program", "wall s", "least–most", "CPU s", "peak MiB", "µs an article", "documents", "MiB written"]
     print(table([*head, *(f"wall / {floor}" for floor in FLOORS), "wall / pressrun"], rows))
 
-    print("\nOne article changed\n")
+    if any("changed" in result for result in results.values()):
+        print("\nOne article changed\n")
     rows = []
     for size, result in results.items():
+        if "changed" not in result:
+            continue
         stat, mine = result["changed"]["walk + stat"]["wall"], result["changed"].get("pressrun")
         for name, case in result["changed"].items():
             rows.append([
@@ -354,7 +394,8 @@ def tell(results):
                 f"{case['wall'] / mine['wall']:.2f}" if mine else "–",
             ])
     head = ["articles", "program", "wall s", "least–most", "CPU s", "documents rewritten", "wall / walk + stat"]
-    print(table([*head, "wall / pressrun"], rows))
+    if rows:
+        print(table([*head, "wall / pressrun"], rows))
 
     watched = {size: result["watch"] for size, result in results.items() if result.get("watch")}
     if watched:
@@ -367,6 +408,28 @@ def tell(results):
     print(f"\n~ other programs used more than {QUIET:.0%} of the cores meanwhile; not to be published")
     for text in warnings:
         print(f"!! {text}")
+
+
+def tell_growth(results):
+    """Time and memory an article, of everything from nothing."""
+    names = [name for name in ("pressrun", "floor", "hugo") if any(name in result["cold"] for result in results.values())]
+    rows, before = [], {}
+    for size, result in results.items():
+        row = [f"{size:,}"]
+        for name in names:
+            case = result["cold"].get(name)
+            if not case:
+                row += ["–", "–", "–"]
+                continue
+            # From one size to the next, so that what a program needs for itself does not count.
+            last = before.get(name)
+            more = (case["peak"] - last[1]) * 2**20 / (size - last[0]) if last else None
+            row += [f"{case['wall'] / size * 1e6:.0f}{mark(case)}", f"{case['peak']:,.0f}", f"{more:,.0f}" if last else "–"]
+            before[name] = (size, case["peak"])
+        rows.append(row)
+    print("\nGrowth\n")
+    heads = [part for name in names for part in (f"{name}: µs an article", "peak MiB", "bytes for each article more")]
+    print(table(["articles", *heads], rows))
 
 
 def machine(options):
@@ -393,6 +456,9 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without", default="")
     parser.add_argument("--hugo-up-to", type=int, default=100_000)
+    parser.add_argument("--tidy", action="store_true")
+    parser.add_argument("--summaries", action="store_true")
+    parser.add_argument("--least-free", type=float, default=2.0)
     parser.add_argument("sizes", nargs="*", type=int)
     options = parser.parse_args()
     options.sizes = options.sizes or [1_000, 10_000]
@@ -405,27 +471,39 @@ def main():
     options.hugo = None if "hugo" in without else options.hugo
     if options.pressrun and not os.access(options.pressrun, os.X_OK):
         parser.error(f"there is no program at {options.pressrun}")
+    options.least_free = int(options.least_free * 2**30)
     options.work.mkdir(parents=True, exist_ok=True)
 
     about = machine(options)
     print("\n".join(f"{key}: {value}" for key, value in about.items()))
     results = {}
+    aside = Aside(options)
     for size in options.sizes:
         kept = bool(options.pressrun) + bool(options.hugo and size <= options.hugo_up_to)
         at_once = max(1, kept + (options.rounds > 1))
-        needed = size * (ARTICLE_BYTES + at_once * OUTPUT_BYTES)
+        output_bytes = SUMMARY_BYTES if options.summaries else OUTPUT_BYTES
+        needed = size * (ARTICLE_BYTES + at_once * output_bytes) + options.least_free
         if shutil.disk_usage(options.work).free < needed:
             sys.exit(f"measure: {size:,} articles need {needed / 2**30:.1f} GiB free in {options.work}")
         corpus = Corpus(options, size)
-        result = results[size] = {"cold": cold(options, corpus)}
+        result = results[size] = {"cold": cold(options, corpus, aside)}
         try:
-            result["changed"] = one_changed(options, corpus)
-            if options.pressrun:
+            # An edit of the text is not to be seen in summaries.
+            if not options.summaries:
+                result["changed"] = one_changed(options, corpus)
+            if options.pressrun and not options.summaries:
                 result["watch"] = watch(options, corpus)
         finally:
             corpus.restore()
-    tell(results)
-    (options.work / "results.json").write_text(json.dumps({"machine": about, "sizes": results, "warnings": warnings}, indent=1))
+        if options.tidy:
+            shutil.rmtree(corpus.folder)
+        tell({size: result})
+        (options.work / "results.json").write_text(
+            json.dumps({"machine": about, "sizes": results, "warnings": warnings}, indent=1)
+        )
+    if len(results) > 1:
+        tell(results)
+    tell_growth(results)
     print(f"\nkept: {options.work / 'results.json'}")
     # What is not as it should be must not pass for a measurement.
     sys.exit(1 if warnings else 0)

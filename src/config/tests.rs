@@ -146,6 +146,14 @@ fn targets_of_publishing_are_read_and_slips_are_told() {
         ("publish: [{to: in-place, region: eu}]", "for buckets"),
         ("publish: [{to: s3://paper, endpoint: s3.example}]", "not a whole address"),
         ("publish: [{to: in-place, settle: soon}]", "not a length of time"),
+        ("press: {per_minute: 0}", "nothing would ever go"),
+        ("press: {per_destination: {connections: 0}}", "nothing would ever go"),
+        ("press: {destinations: [{domains: [gmail.com]}]}", "it has no limit"),
+        ("press: {destinations: [{per_minute: 5}]}", "`domains` is missing"),
+        ("press: {destinations: [{domains: [a b], per_minute: 5}]}", "`a b` is not a domain"),
+        ("press: {destinations: [{domains: [a.b, A.B], per_minute: 5}]}", "a second time"),
+        ("press: {warm_up: {factor: 20}}", "from 1.1 to 10"),
+        ("press: {warm_up: {start: 500, until: 400}}", "`until` is not more than `start`"),
         ("serve: {bind: 8080}", "no address to listen on"),
     ] {
         let problems = parse(&format!("{text}\n")).unwrap_err();

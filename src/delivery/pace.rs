@@ -242,7 +242,7 @@ impl Pace {
 
     /// Whether [`Pace::turn`] would not say [`Turn::Full`].
     pub fn has_room(&self, domain: &str, line: usize) -> bool {
-        self.places.get(&self.limits.place(domain)).is_none_or(|place| place.has_room(line))
+        self.places.is_empty() || self.places.get(&self.limits.place(domain)).is_none_or(|place| place.has_room(line))
     }
 
     /// When a mail for this domain, that nobody can hold until then, shall come again.
@@ -257,6 +257,9 @@ impl Pace {
 
     /// A mail that had its [`Turn::Now`] is in the line's hands no more, after so long.
     pub fn left(&mut self, domain: &str, line: usize, after: Duration) {
+        if self.places.is_empty() {
+            return;
+        }
         let name = self.limits.place(domain);
         let Some(place) = self.places.get_mut(&name) else { return };
         if let Some(at) = place.seats.iter().position(|(sitting, _)| *sitting == line) {
@@ -302,7 +305,9 @@ impl Pace {
                 self.remember(rest, now);
             }
             for (name, old) in seats {
-                if let Some(place) = self.place(&name, now) {
+                let limit = self.limits.part(&name, presses);
+                if limit != Limit::default() || old.learned.is_some() {
+                    let place = self.places.entry(name).or_insert_with(|| Place::new(limit, self.presses, now));
                     (place.seats, place.learned, place.grows) = (old.seats, old.learned, old.grows);
                 }
             }

@@ -97,9 +97,6 @@ fn too_fast_for_all(reply: &Reply) -> bool {
             "too many connections from",
             "too much mail from",
             "concurrent connections limit",
-            "too many concurrent smtp connections",
-            "too many simultaneous connections",
-            "too many sessions",
         ],
     )
 }
@@ -138,18 +135,19 @@ fn too_fast(reply: &Reply) -> bool {
                 "rate-limit",
                 "too fast",
                 "too many messages",
-                "too many emails",
                 "unusual rate",
                 "unusually high rate",
                 "throttl",
                 "a rate that",
                 "deferred due to user complaints",
                 "too many connections",
+                "too many concurrent",
+                "too many simultaneous",
+                "too many sessions",
+                "received this hour",
+                "excessive volume",
                 "server busy",
                 "exceeded the maximum number of connections",
-                "maximum number of messages per session",
-                "exceeded the rate",
-                "volume of mail",
             ],
         )
 }

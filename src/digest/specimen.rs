@@ -85,25 +85,25 @@ pub fn article(day: u32) -> Article {
 /// Two pieces: one with everything that a piece may have, one with nothing of it.
 pub fn pieces() -> Vec<(Article, Body)> {
     let full = Article {
-        external_url: Some(url("elsewhere")),
+        external_url: Some(Box::new(url("elsewhere"))),
         updated: Some(moment(3)),
         authors: vec![
-            Author { name: "A. Writer".into(), url: Some(url("people/a")) },
+            Author { name: "A. Writer".into(), url: Some(Box::new(url("people/a"))) },
             Author { name: "B. Writer".into(), url: None },
         ],
         tags: vec!["tag".into()],
-        image: Some(Image {
+        image: Some(Box::new(Image {
             url: url("image.png"),
             alt: "An image".into(),
             caption: Some("A caption".into()),
             credit: Some("A. Photographer".into()),
-        }),
-        enclosure: Some(Enclosure {
+        })),
+        enclosure: Some(Box::new(Enclosure {
             url: url("sound.mp3"),
             length: 1_000_000,
             media_type: "audio/mpeg".into(),
             duration: Some(754),
-        }),
+        })),
         language: Some("ar".into()),
         corrections: vec![Correction { date: moment(3), text: "It was Tuesday.".into() }],
         ..article(2)

@@ -398,6 +398,20 @@ mod tests {
     }
 
     #[test]
+    fn every_document_names_its_neighbours_and_an_archive_page_the_current_one() {
+        let newsroom = newsroom(17);
+        let options = Options { items: 5, ..Options::default() };
+        let feed = &plan(&newsroom, &options).feeds[0];
+        let documents = feed.documents(&newsroom, options.items);
+        let links = |document: &Document| document.links(&newsroom.masthead, Format::Atom);
+        let url = |page| feed.url(&newsroom.masthead, page, Format::Atom);
+        let (first, second, current) = (url(Some(1)), url(Some(2)), url(None));
+        assert_eq!(links(&documents[0]), [("next-archive", second.clone()), ("current", current.clone())]);
+        assert_eq!(links(&documents[1]), [("prev-archive", first), ("current", current)]);
+        assert_eq!(links(&documents[2]), [("prev-archive", second)]);
+    }
+
+    #[test]
     fn feeds_stand_in_folders_of_their_own() {
         let extra = |by, content| Extra { by, content };
         let options = Options {

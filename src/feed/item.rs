@@ -102,15 +102,15 @@ impl<'a> Item<'a> {
             id: clean(&article.id.0),
             title,
             url,
-            external_url: article.external_url.as_ref().map(absolute::written),
+            external_url: article.external_url.as_deref().map(absolute::written),
             published: article.published,
             updated: article.changed(),
             authors,
             summary,
             html,
             categories: categories(newsroom, article),
-            image: article.image.as_ref(),
-            enclosure: article.enclosure.as_ref(),
+            image: article.image.as_deref(),
+            enclosure: article.enclosure.as_deref(),
             language: foreign.then_some(own),
         }
     }
@@ -119,7 +119,7 @@ impl<'a> Item<'a> {
 impl<'a> Person<'a> {
     fn of(author: &'a Author) -> Option<Self> {
         let name = clean(&author.name);
-        (!name.is_empty()).then(|| Person { name, url: author.url.as_ref().map(absolute::written) })
+        (!name.is_empty()).then(|| Person { name, url: author.url.as_deref().map(absolute::written) })
     }
 }
 

@@ -4,6 +4,8 @@
 //! the crates are given a mark in its place, and the text is written where the mark stands, once, as they would have
 //! written it. The tests hold both ways against each other.
 
+use memchr::memmem;
+
 /// Stands for the text. A noncharacter: no text of ours has it (see [`crate::markup::escape::xml_chars`]), and no
 /// escaping changes it.
 pub(super) const MARK: &str = "\u{FDD0}";
@@ -21,7 +23,8 @@ pub(super) enum Writing {
 
 /// What is `around`, with `text` in the place of the mark; as it is, where there is no mark.
 pub(super) fn splice(around: &str, text: &str, writing: Writing) -> String {
-    let Some((before, after)) = around.split_once(MARK) else { return around.to_owned() };
+    let Some(at) = memmem::find(around.as_bytes(), MARK.as_bytes()) else { return around.to_owned() };
+    let (before, after) = (&around[..at], &around[at + MARK.len()..]);
     let escapes = match writing {
         Writing::Cdata => 0,
         Writing::Xml | Writing::Json => text.len() / 4,
@@ -38,7 +41,15 @@ pub(super) fn splice(around: &str, text: &str, writing: Writing) -> String {
             _ => None,
         }),
         // The sequence that ends a section is parted between two.
-        Writing::Cdata => out.push_str(&text.replace("]]>", "]]]]><![CDATA[>")),
+        Writing::Cdata => {
+            let mut copied = 0;
+            for at in memmem::find_iter(text.as_bytes(), b"]]>") {
+                out.push_str(&text[copied..at]);
+                out.push_str("]]]]><![CDATA[");
+                copied = at + 2;
+            }
+            out.push_str(&text[copied..]);
+        }
         Writing::Json => escaped(&mut out, text, |byte| match byte {
             b'"' => Some("\\\""),
             b'\\' => Some("\\\\"),

@@ -17,15 +17,14 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::feed::archive::Plan;
-use crate::newsroom::Withdrawn;
-use crate::newsroom::fingerprint::fingerprint;
 use crate::newsroom::manuscript::Manuscript;
+use crate::newsroom::{Place, Problem, Severity, Withdrawn};
 use crate::publish::build::{Known, Printed};
 use crate::source::directory::Listed;
 use crate::stamp::Stamp;
 
 /// The number is that of the format.
-const MAGIC: [u8; 8] = *b"pressr-1";
+const MAGIC: [u8; 8] = *b"pressr-2";
 const HEADER: usize = 64;
 const ADDITION_HEADER: usize = 16;
 
@@ -42,8 +41,12 @@ pub(super) struct Books {
     pub(super) built: i64,
     /// The second at which something is published or withdrawn by its date.
     pub(super) next: Option<i64>,
-    /// Whether there was no problem at all.
+    /// Whether there was no problem when documents were made.
     pub(super) calm: bool,
+    /// What was wrong with the articles, to be told again.
+    pub(super) problems: Vec<Kept>,
+    /// Those that the walk found: they must be the same in the next one.
+    pub(super) walked: Vec<Kept>,
     /// The register of ids.
     pub(super) register: Option<Stamp>,
     /// Every article's files, by path.
@@ -55,6 +58,29 @@ pub(super) struct Books {
     pub(super) documents: Known,
 }
 
+/// A problem as it is kept: every field of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept(Severity, Place, u32, String, u32, String, Option<String>);
+
+impl Kept {
+    pub(super) fn of(problem: &Problem) -> Kept {
+        let Problem { severity, place, span, line, skipped, what, help } = problem.clone();
+        Kept(severity, place, span, line, skipped, what, help)
+    }
+
+    /// The problem, as it was.
+    pub(super) fn again(&self) -> Problem {
+        let Kept(severity, place, span, line, skipped, what, help) = self.clone();
+        Problem { severity, place, span, line, skipped, what, help }
+    }
+
+    /// Whether it may be about this file, or name it.
+    pub(super) fn concerns(&self, file: &str) -> bool {
+        let Kept(_, place, _, _, _, what, help) = self;
+        place.file == file || what.contains(file) || help.as_deref().is_some_and(|help| help.contains(file))
+    }
+}
+
 /// One article's file or files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
@@ -62,11 +88,14 @@ pub(super) struct Entry {
     /// The default where the file has to be read again in any case.
     pub(super) body: Option<Stamp>,
     pub(super) sidecar: Option<(String, Stamp)>,
-    /// `None` where the article has a problem; it is told again by reading it again.
+    /// `None` where the article could not be read.
     pub(super) head: Option<Head>,
+    /// Whether it has a problem of its own; a whole build tells it again by reading the article again.
+    pub(super) troubled: bool,
     /// Empty where the article brings its own.
     pub(super) id: String,
     /// Together with the addresses of the articles it links to.
+    #[serde(with = "postcard::fixint::le")]
     pub(super) fingerprint: u64,
     /// Its place among the published articles.
     pub(super) place: Option<u32>,
@@ -77,7 +106,8 @@ pub(super) struct Entry {
 pub(super) struct Head {
     at: u64,
     length: u32,
-    sum: u64,
+    #[serde(with = "postcard::fixint::le")]
+    sum: u32,
 }
 
 /// What changed since the books were written.
@@ -132,7 +162,7 @@ impl Cache {
         }
         let (at, size, sum) = (number(&header[40..]), number(&header[48..]), number(&header[56..]));
         let books = cache.bytes(at, size)?;
-        if sum != sum_of(&header[..56], &books) {
+        if sum != sum_of(&header[..56], crc32fast::hash(&books)) {
             return None;
         }
         cache.books = postcard::from_bytes(&books).ok()?;
@@ -163,7 +193,7 @@ impl Cache {
     pub(super) fn head(&self, entry: &Entry) -> Option<Vec<u8>> {
         let head = entry.head?;
         let bytes = self.bytes(head.at, u64::from(head.length))?;
-        (fingerprint([&bytes]) == head.sum).then_some(bytes)
+        (crc32fast::hash(&bytes) == head.sum).then_some(bytes)
     }
 
     /// Adds what changed, here and in the file. Answers `None` where the file is no longer this cache's, or holds so many
@@ -188,7 +218,7 @@ impl Cache {
         for Change { number, mut entry, head } in changes {
             if let Some(bytes) = head {
                 let at = self.length + (ADDITION_HEADER + heads.len()) as u64;
-                entry.head = Some(Head { at, length: length_of(&bytes), sum: fingerprint([&bytes]) });
+                entry.head = Some(Head { at, length: length_of(&bytes), sum: crc32fast::hash(&bytes) });
                 heads.extend(bytes);
             }
             entries.push((number, entry));
@@ -238,6 +268,8 @@ impl Books {
             built: 0,
             next: None,
             calm: false,
+            problems: Vec::new(),
+            walked: Vec::new(),
             register: None,
             entries: Vec::new(),
             plan: Plan { feeds: Vec::new() },
@@ -266,7 +298,7 @@ impl Writer {
 
     /// Writes an article as read.
     pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<Head> {
-        let head = Head { at: self.at, length: length_of(bytes), sum: fingerprint([bytes]) };
+        let head = Head { at: self.at, length: length_of(bytes), sum: crc32fast::hash(bytes) };
         self.file.write_all(bytes)?;
         self.at += bytes.len() as u64;
         Ok(head)
@@ -274,21 +306,41 @@ impl Writer {
 
     /// Writes the books and puts the cache in its place.
     pub(super) fn finish(mut self, setup: &SetupHash, books: Books) -> io::Result<Cache> {
-        let bytes = postcard::to_stdvec(&books).map_err(io::Error::other)?;
-        self.file.write_all(&bytes)?;
+        let measured = Measured { file: &mut self.file, length: 0, sum: crc32fast::Hasher::new() };
+        let Measured { length: size, sum, .. } = postcard::to_io(&books, measured).map_err(io::Error::other)?;
         let mut header = Vec::with_capacity(HEADER);
         header.extend(MAGIC);
         header.extend(setup);
         header.extend(self.at.to_le_bytes());
-        header.extend((bytes.len() as u64).to_le_bytes());
-        header.extend(sum_of(&header, &bytes).to_le_bytes());
+        header.extend(size.to_le_bytes());
+        header.extend(sum_of(&header, sum.finalize()).to_le_bytes());
         let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&header)?;
         // Not waited for: a cache that a power failure cut short is found out and not used.
         let file = file.persist(&self.path)?;
-        let length = self.at + bytes.len() as u64;
+        let length = self.at + size;
         Ok(Cache { path: self.path, file, length, added: length, books })
+    }
+}
+
+/// Writes, and measures what goes by.
+struct Measured<W> {
+    file: W,
+    length: u64,
+    sum: crc32fast::Hasher,
+}
+
+impl<W: io::Write> io::Write for Measured<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        self.length += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 
@@ -300,13 +352,15 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.iter().take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn sum_of(header: &[u8], books: &[u8]) -> u64 {
-    fingerprint([header, books])
+fn sum_of(header: &[u8], books: u32) -> u64 {
+    u64::from(crc32fast::hash(header)) << 32 | u64::from(books)
 }
 
 /// Its place is part of it, so that an addition cannot stand for another.
 fn addition_sum(at: u64, lengths: &[u8], entries: &[u8]) -> u64 {
-    fingerprint([&at.to_le_bytes(), lengths, entries])
+    let mut around = at.to_le_bytes().to_vec();
+    around.extend(lengths);
+    sum_of(&around, crc32fast::hash(entries))
 }
 
 #[cfg(unix)]

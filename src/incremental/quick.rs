@@ -2,8 +2,8 @@
 //!
 //! Then the feeds and the order of articles are those of the last build, and only the documents that carry an edited
 //! article are made again. Whatever else happens (an article comes, goes, moves, or changes what it is known by; a date
-//! arrives; there is any problem) is left to the whole build: the conditions stand in [`as_before`], [`edited`], [`edit`]
-//! and [`stays`].
+//! arrives; it has a problem, or is named in one) is left to the whole build: the conditions stand in [`as_before`],
+//! [`edited`], [`edit`] and [`stays`]. What is wrong with other articles stays wrong, and is told again from the cache.
 
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
@@ -106,6 +106,10 @@ pub(super) fn edit(setup: &Setup<'_>, cache: &Cache, edited: Vec<(u32, Listed)>,
     let (mut changes, mut places, mut ids) = (Vec::new(), BTreeSet::new(), Vec::new());
     for (number, listed) in edited {
         let entry = books.entries.get(number as usize)?;
+        let file = format!("{}/{}", setup.source.name, listed.path);
+        if entry.troubled || books.problems.iter().any(|problem| problem.concerns(&file)) {
+            return None;
+        }
         let read = read_one(setup.source, &context, &listed);
         let new = *read.manuscript.filter(|_| read.problems.is_empty())?;
         let old = cache.manuscript(entry)?;

@@ -92,22 +92,25 @@ fn allowed(c: char) -> bool {
 /// Whether a text may hold something that [`xml_chars`] changes; cheap, and never wrongly `false`.
 fn suspicious(text: &str) -> bool {
     let bytes = text.as_bytes();
-    // Whole stretches first: the compiler compares many bytes at once there.
-    bytes.chunks(STRETCH).enumerate().any(|(number, stretch)| {
-        let unusual = stretch.iter().fold(false, |unusual, byte| unusual | begins_the_unusual(*byte));
-        let from = number * STRETCH;
-        unusual && (from..from + stretch.len()).any(|at| suspicious_at(bytes, at))
-    })
+    let last = bytes.len().saturating_sub(2);
+    // Whole stretches first: the compiler looks at many bytes at once there.
+    let found = (0..last).step_by(STRETCH).any(|from| {
+        let to = last.min(from + STRETCH);
+        let next = bytes[from + 1..=to].iter().zip(&bytes[from + 2..to + 2]);
+        let unusual = bytes[from..to].iter().zip(next).fold(false, |any, (a, (b, c))| any | unusual(*a, *b, *c));
+        unusual && (from..to).any(|at| suspicious_at(bytes, at))
+    });
+    found || (last..bytes.len()).any(|at| suspicious_at(bytes, at))
 }
 
 /// Bytes that are looked at together.
 const STRETCH: usize = 64;
 
-/// Whether a byte may begin what [`suspicious_at`] looks for. Without branches, so that sixteen are compared at once.
+/// Whether these bytes may be what [`suspicious_at`] looks for. Without branches, so that sixteen are compared at once.
 #[allow(clippy::needless_bitwise_bool)]
-fn begins_the_unusual(byte: u8) -> bool {
-    let control = (byte < b' ') & (byte != b'\n') & (byte != b'\t');
-    control | (byte == 0x7F) | (byte == 0xC2) | (byte == 0xE2) | (byte >= 0xEF)
+fn unusual(a: u8, b: u8, c: u8) -> bool {
+    let control = (a < b' ') & (a != b'\n') & (a != b'\t') | (a == 0x7F) | (a == 0xC2) & (b < 0xA0);
+    control | (a == 0xE2) & (b < 0x82) & (c >= 0xA6) | (a == 0xEF) & (b >= 0xB7) | (a >= 0xF0) & (c == 0xBF)
 }
 
 fn suspicious_at(bytes: &[u8], at: usize) -> bool {

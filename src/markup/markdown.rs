@@ -13,6 +13,12 @@ use super::{absolute, escape, nesting, sanitize};
 /// Most articles hold no HTML of their own. What the formatter writes for those is sound by construction, once the
 /// addresses in the tree are; only the others pay for the sanitiser. The tests hold both ways against each other.
 pub fn to_html(text: &str, base: &Url) -> String {
+    let (html, sound) = written(text, base);
+    if sound { html } else { sanitize::html(&html, base) }
+}
+
+/// What the formatter writes, and whether it is sound as it is.
+pub(super) fn written(text: &str, base: &Url) -> (String, bool) {
     let text = escape::xml_chars(text);
     let options = options();
     let arena = Arena::new();
@@ -30,12 +36,12 @@ pub fn to_html(text: &str, base: &Url) -> String {
         );
     }
     if shape.raw || shape.deep {
-        return sanitize::html(&out, base);
+        return (out, false);
     }
     // A character reference may have brought a forbidden character in.
     match escape::xml_chars(&out) {
-        std::borrow::Cow::Borrowed(_) => out,
-        std::borrow::Cow::Owned(sound) => sound,
+        std::borrow::Cow::Borrowed(_) => (out, true),
+        std::borrow::Cow::Owned(sound) => (sound, true),
     }
 }
 

@@ -19,7 +19,7 @@ impl fmt::Display for ArticleId {
     }
 }
 
-/// All of an article but its body.
+/// All of an article but its body. There may be a million of them in memory; so what most do not have is in boxes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Article {
     /// Never changes.
@@ -29,7 +29,7 @@ pub struct Article {
     /// The page on the newsroom's site; absolute.
     pub url: Url,
     /// For a link post: what the piece points to.
-    pub external_url: Option<Url>,
+    pub external_url: Option<Box<Url>>,
     /// When it was first published.
     pub published: DateTime<FixedOffset>,
     /// When it was last changed for readers; never before `published`.
@@ -45,9 +45,9 @@ pub struct Article {
     /// In the order given, without doubles.
     pub tags: Vec<String>,
     /// The leading picture.
-    pub image: Option<Image>,
+    pub image: Option<Box<Image>>,
     /// An attached sound or film.
-    pub enclosure: Option<Enclosure>,
+    pub enclosure: Option<Box<Enclosure>>,
     /// BCP 47, where it differs from its section's.
     pub language: Option<String>,
     /// What was wrong and is right now, oldest first.
@@ -71,7 +71,7 @@ pub struct Author {
     /// As it is printed: `Nadia Cavner`.
     pub name: String,
     /// A page about the author.
-    pub url: Option<Url>,
+    pub url: Option<Box<Url>>,
 }
 
 /// A picture with what a reader needs who cannot see it.

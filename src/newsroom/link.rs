@@ -23,7 +23,7 @@ pub fn to_files(text: &str, file: &str) -> Vec<FileLink> {
     let bytes = text.as_bytes();
     let mut links = Vec::new();
     let mut from = 0;
-    while let Some(dot) = text[from..].find('.').map(|i| from + i) {
+    while let Some(dot) = memchr::memchr(b'.', &bytes[from..]).map(|i| from + i) {
         from = dot + 1;
         let rest = &bytes[dot + 1..];
         let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric()).count();

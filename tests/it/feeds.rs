@@ -136,29 +136,29 @@ impl Sample {
         let arabic = sample.add(301, "kalimat", "كلمات", "<p>كلمة في كل أسبوع.</p>");
         arabic.authors = vec![Author {
             name: "ليلى".to_owned(),
-            url: Some(url("https://acero-advocate.example/staff/ليلى")),
+            url: Some(Box::new(url("https://acero-advocate.example/staff/ليلى"))),
         }];
         let full =
             sample.add(302, "middle-east-outreach", "With everything", "<p>Everything that an article may have.</p>");
         full.updated = Some(day(310));
-        full.external_url = Some(url("https://elsewhere.example/piece?a=1&b=2"));
+        full.external_url = Some(Box::new(url("https://elsewhere.example/piece?a=1&b=2")));
         full.authors.push(Author {
             name: "Jürg Müller & <Söhne>".to_owned(),
-            url: Some(url("https://acero-advocate.example/staff/j")),
+            url: Some(Box::new(url("https://acero-advocate.example/staff/j"))),
         });
         full.tags = vec!["Syria".to_owned(), "C++".to_owned(), "syria".to_owned(), "a & b".to_owned()];
-        full.image = Some(Image {
+        full.image = Some(Box::new(Image {
             url: url("https://acero-advocate.example/i/a.png"),
             alt: "A cup".to_owned(),
             caption: Some("A cup <of> tea & more".to_owned()),
             credit: Some("N. C.".to_owned()),
-        });
-        full.enclosure = Some(Enclosure {
+        }));
+        full.enclosure = Some(Box::new(Enclosure {
             url: url("https://acero-advocate.example/a.mp3"),
             length: 123_456,
             media_type: "audio/mpeg".to_owned(),
             duration: Some(61),
-        });
+        }));
         sample.add(303, "politics", "En français", "<p>C’est l’été.</p>").language = Some("fr-CA".to_owned());
         sample.add(304, "politics", "No words", "").summary = String::new();
         sample.newsroom.withdrawn.push(Withdrawn {

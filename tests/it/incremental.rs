@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use pressrun::feed::page::Templates;
 use pressrun::feed::{By, Content, Extra, Options};
 use pressrun::incremental::{Built, Need, Setup, prepare};
-use pressrun::newsroom::{Masthead, Section};
+use pressrun::newsroom::{Masthead, Problem, Section};
 use pressrun::source;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -213,6 +213,11 @@ impl Room {
     }
 
     fn build(&self, articles: &str, feeds: &str, cache: &str) -> Built {
+        self.build_and_tell(articles, feeds, cache).0
+    }
+
+    /// Builds; answers what is wrong with the articles, too.
+    fn build_and_tell(&self, articles: &str, feeds: &str, cache: &str) -> (Built, Vec<Problem>) {
         let source = self.source(self.path(articles));
         let templates = Templates::embedded().unwrap();
         let extra = |by, content| Extra { by, content };
@@ -228,7 +233,9 @@ impl Room {
         };
         let (folder, cache) = (self.path(feeds), self.path(cache));
         let setup = Setup { source: &source, feed: &feed, templates: &templates, folder: &folder, cache: &cache };
-        prepare(setup, Need::Feeds, || now(self.hour), || {}).unwrap().publish().unwrap()
+        let work = prepare(setup, Need::Feeds, || now(self.hour), || {}).unwrap();
+        let problems = work.problems().to_vec();
+        (work.publish().unwrap(), problems)
     }
 
     /// Builds here with the cache, and the same articles without one, from the same register of ids.
@@ -242,8 +249,9 @@ impl Room {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }
-        let built = self.build("articles", "feeds", "var/build.cache");
-        let clean = self.build("clean", "clean-feeds", "clean.cache");
+        let (built, problems) = self.build_and_tell("articles", "feeds", "var/build.cache");
+        let (clean, all_problems) = self.build_and_tell("clean", "clean-feeds", "clean.cache");
+        prop_assert_eq!(problems, all_problems);
         prop_assert_eq!(built.articles, clean.articles);
         prop_assert_eq!(built.report.documents, clean.report.documents);
         for (mine, other) in [("feeds", "clean-feeds"), ("articles", "clean")] {
@@ -365,6 +373,60 @@ fn a_cache_that_is_cut_short_or_damaged_anywhere_is_not_used() {
             room.build("articles", "feeds", "var/build.cache");
             assert!(files(&room.path("feeds")) == clean, "byte {at}, cut: {cut}");
         }
+    }
+}
+
+#[test]
+fn a_problem_elsewhere_is_told_again_and_does_not_make_builds_slow() {
+    let mut room = Room::new();
+    // Something is wrong with one article, another may not be published beside a third, and one earns a warning.
+    room.pieces[3].broken = true;
+    room.pieces[4].more = "url: https://paper.example/one\n".into();
+    room.pieces[5].more = "url: https://paper.example/one\n".into();
+    room.pieces[6].more = "image: /picture.png\n".into();
+    (3..7).for_each(|at| room.save(at));
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    for at in [0, 8] {
+        room.happen(0, at);
+        std::thread::sleep(TICK);
+        let built = room.compare().unwrap();
+        assert!(built.material.is_none(), "the newsroom was put together because of problems elsewhere");
+    }
+    // A problem names the article that is first at an address, and the line that says so.
+    for at in [4, 5] {
+        let path = room.path("articles").join(&room.pieces[at].path);
+        let text = fs::read_to_string(&path).unwrap();
+        write(&path, &text.replacen("---\n", "---\n# A remark.\n", 1));
+        std::thread::sleep(TICK);
+        room.compare().unwrap();
+    }
+    // It is mended, and nobody tells of it any more.
+    room.pieces[3].broken = false;
+    room.save(3);
+    std::thread::sleep(TICK);
+    let told = room.build_and_tell("articles", "feeds", "var/build.cache").1;
+    assert_eq!(told.len(), 2, "{told:?}");
+    room.compare().unwrap();
+}
+
+#[test]
+fn a_cache_of_another_program_or_of_another_form_is_not_used() {
+    let room = Room::new();
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    std::thread::sleep(TICK);
+    assert!(room.compare().unwrap().material.is_none(), "its own cache was not used");
+    let good = fs::read(room.path("var/build.cache")).unwrap();
+    // The form's number stands in the first eight bytes, the program's and the configuration's mark in the next 32.
+    for at in [7, 8, 39] {
+        let mut other = good.clone();
+        other[at] = other[at].wrapping_add(1);
+        fs::write(room.path("var/build.cache"), other).unwrap();
+        let built = room.compare().unwrap();
+        assert!(built.material.is_some(), "byte {at}: a cache of another program was used");
+        assert_eq!(built.report.written, 0, "byte {at}");
+        assert!(fs::read(room.path("var/build.cache")).unwrap()[..40] == good[..40], "byte {at}: it was not replaced");
     }
 }
 

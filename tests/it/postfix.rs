@@ -112,6 +112,23 @@ fn tls_from_the_first_byte_works_too_and_a_wrong_password_is_told() {
 }
 
 #[test]
+fn a_server_that_knows_one_way_to_log_in_is_logged_in_to() {
+    for way in ["plain", "login"] {
+        let more = format!("smtpd_sasl_mechanism_filter = {way}");
+        let setup = Setup { mailboxes: &["reader00001@example.net"], more: &more, ..Setup::default() };
+        let postfix = Postfix::start(&setup);
+        let room = Room::small(1);
+        relay(&room, &postfix, &format!("smtp://desk@localhost:{}", postfix.submission), "a good secret");
+        room.run(&["run"]).fine();
+        let mails = postfix.wait_for("reader00001@example.net", 1);
+        assert_eq!(mails.len(), 1);
+        let log = postfix.log();
+        let method = format!("sasl_method={}, sasl_username=desk@localhost", way.to_uppercase());
+        assert!(log.contains(&method), "{method} is missing: {log}");
+    }
+}
+
+#[test]
 fn a_postfix_that_takes_all_returns_what_nobody_gets() {
     let mailboxes = ["ana@example.net", "bounces@small-paper.example"];
     let postfix = Postfix::start(&Setup { mailboxes: &mailboxes, returns: true, ..Setup::default() });

@@ -211,6 +211,21 @@ async fn progress_is_told_to_machines_with_its_rate_and_the_time_left() {
     assert!(progress.iter().any(|event| event["seconds_left"].as_f64().is_some_and(|left| left > 0.0)), "{run:?}");
 }
 
+#[test]
+fn a_new_senders_ceiling_is_no_failure_and_the_others_wait() {
+    let room = Room::small(30);
+    room.replace("config.yaml", "press:\n", "press:\n  warm_up: {start: 20, factor: 1.5, until: 1000}\n");
+    for _ in 0..2 {
+        let run = room.run(&["run"]).fine();
+        assert!(run.out.contains("warm-up") && run.out.contains("10 wait"), "{run:?}");
+        assert_eq!((room.outbox().len(), room.count("state = 0 AND tries = 0")), (20, 10));
+    }
+    let day = room.sql("UPDATE delivery SET ended = ended - 90000000 WHERE state = 3");
+    assert_eq!(day, 20);
+    room.run(&["run"]).fine();
+    assert_eq!(room.outbox().len(), 30);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_reads_what_it_says_may_leave_and_the_mails_go_on() {
     let server = slow(Duration::from_millis(5)).await;

@@ -248,3 +248,27 @@ fn a_line_without_end_is_a_problem_and_the_next_is_read() {
     );
     assert_eq!(html(&material, 1).trim(), "<p>Two</p>");
 }
+
+#[test]
+fn the_sanitiser_finds_nothing_to_change_in_the_markdown_of_the_sample() {
+    let base: url::Url = "https://acero-advocate.example/a/b".parse().unwrap();
+    let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("articles")];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "md") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let split = pressrun::newsroom::front_matter::split(&text, "x.md").unwrap();
+                let html = pressrun::markup::markdown::to_html(split.body, &base);
+                let tree = |html: &str| scraper::Html::parse_fragment(html).html();
+                let again = pressrun::markup::sanitize::html(&html, &base);
+                assert_eq!(tree(&again), tree(&html), "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 5, "only {seen} articles were found");
+}

@@ -198,6 +198,97 @@ async fn a_mute_server_is_left_after_the_time_limit_whatever_the_step() {
 }
 
 #[tokio::test]
+async fn a_server_that_falls_mute_in_a_transaction_is_left_after_the_time_limit() {
+    // Larger than what the sockets between us hold.
+    let large = "0123456789abcdef\r\n".repeat(1 << 20);
+    for (moment, text, wanted) in [
+        (Moment::Mail, "short", "broke at Mail"),
+        (Moment::Rcpt, "short", "broke at Rcpt"),
+        (Moment::Data, "short", "broke at Data"),
+        (Moment::Middle, &*large, "broke at Data"),
+        (Moment::Dot, "short", "broke at Dot"),
+    ] {
+        for extensions in [vec!["PIPELINING"], vec![]] {
+            let decide = Box::new(
+                move |now: &crate::support::smtp_server::At<'_>| {
+                    if now.moment == moment { Act::Mute } else { Act::Usual }
+                },
+            );
+            let server = Server::start(Script { extensions, decide, ..Script::default() }).await;
+            let limit = Duration::from_millis(300);
+            let transport = transport(Options { timeout: limit, ..options(&server, Security::Loopback) });
+            let mut line = transport.open().await.unwrap();
+            let began = Instant::now();
+            let sent = line.send(&mail("a@x.example", text), None).await;
+            assert_eq!((told(&sent.fate).as_str(), sent.usable), (wanted, false), "{moment:?}");
+            let reply = sent.fate.reply();
+            assert!(reply.code == 0 && reply.text.contains("no answer within"), "{moment:?}: {reply}");
+            assert!(began.elapsed() < Duration::from_secs(3), "{moment:?}");
+            line.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_never_shakes_hands_is_left_after_the_time_limit() {
+    let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let relay = |security| Relay { host: "127.0.0.1".to_owned(), port, security };
+    for security in [Security::Implicit, Security::StartTls, Security::Loopback] {
+        let options = Options {
+            relays: vec![relay(security), relay(security)],
+            login: None,
+            trust: None,
+            hello: None,
+            timeout: Duration::from_millis(300),
+            mails_per_connection: 1,
+        };
+        let began = Instant::now();
+        let error = transport(options).open().await.unwrap_err();
+        let OpenError::Unreachable { cause, .. } = &error else { panic!("{security:?}: {error}") };
+        assert!(cause.contains("no answer within"), "{security:?}: {error}");
+        assert!(began.elapsed() < Duration::from_secs(3), "each of two relays has its limit: {security:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_relay_is_reached_over_both_families_of_addresses() {
+    for (host, bind) in [("127.0.0.1", "127.0.0.1:0"), ("::1", "[::1]:0"), ("[::1]", "[::1]:0")] {
+        let listener = match tokio::net::TcpListener::bind(bind).await {
+            Ok(listener) => listener,
+            // A machine without IPv6 has no such address; any other reason is a failure.
+            Err(error) => {
+                assert!(host.contains("::1") && error.kind() == std::io::ErrorKind::AddrNotAvailable, "{error}");
+                continue;
+            }
+        };
+        let server = Server::listen(listener, Script::default());
+        let mut options = options(&server, Security::Loopback);
+        host.clone_into(&mut options.relays[0].host);
+        let mut line = transport(options).open().await.unwrap();
+        assert_eq!(told(&line.send(&mail("a@x.example", ""), None).await.fate), "250 at Dot", "{host}");
+        line.close().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_offers_is_asked_for_where_a_mail_needs_it_and_nowhere_else() {
+    let extensions = vec!["SIZE 100000", "8BITMIME", "SMTPUTF8"];
+    let server = Server::start(Script { extensions, ..Script::default() }).await;
+    let mut line = line(&server).await;
+    let mails = [mail("a@x.example", "e"), mail("a@x.example", "é"), mail("é@x.example", "e")];
+    for mail in &mails {
+        assert_eq!(told(&line.send(mail, None).await.fate), "250 at Dot");
+    }
+    line.close().await;
+    let seen = server.seen.lock().unwrap();
+    let commands: Vec<&str> =
+        seen.commands.iter().filter(|c| c.starts_with("MAIL")).map(|c| c.split_once('>').unwrap().1).collect();
+    let size = |n: usize| format!(" SIZE={}", mails[n].message.len());
+    assert_eq!(commands, [size(0), size(1) + " BODY=8BITMIME", size(2) + " BODY=8BITMIME SMTPUTF8"]);
+}
+
+#[tokio::test]
 async fn what_the_server_cannot_take_is_refused_before_anything_is_sent() {
     let server = Server::start(Script { extensions: vec!["SIZE 60"], ..Script::default() }).await;
     let mut line = line(&server).await;

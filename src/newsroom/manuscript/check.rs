@@ -90,7 +90,7 @@ impl Checker<'_> {
             id: ArticleId(id.clone().unwrap_or_default()),
             title,
             url,
-            external_url: head.link.as_deref().and_then(|link| self.absolute("link", link)),
+            external_url: head.link.as_deref().and_then(|link| self.absolute("link", link)).map(Box::new),
             published: published.unwrap_or_default(),
             updated,
             authors: self.authors(head.authors),
@@ -98,8 +98,8 @@ impl Checker<'_> {
             slug,
             summary: head.summary.as_deref().map(line_of).unwrap_or_default(),
             tags: tags_of(head.tags),
-            image: picture.and_then(|picture| self.picture(picture)),
-            enclosure,
+            image: picture.and_then(|picture| self.picture(picture)).map(Box::new),
+            enclosure: enclosure.map(Box::new),
             language,
             corrections,
             fingerprint: 0,
@@ -231,7 +231,7 @@ impl Checker<'_> {
                 continue;
             }
             let url = person.url.as_deref().and_then(|url| self.absolute(&format!("authors.{i}.url"), url));
-            authors.push(Author { name, url });
+            authors.push(Author { name, url: url.map(Box::new) });
         }
         if authors.is_empty() {
             authors.push(Author { name: self.context.house.clone(), url: None });

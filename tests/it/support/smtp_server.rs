@@ -107,7 +107,11 @@ pub struct Server {
 impl Server {
     /// Listens on a free port of 127.0.0.1 until the runtime ends.
     pub async fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listen(TcpListener::bind("127.0.0.1:0").await.unwrap(), script)
+    }
+
+    /// As [`Server::start`], where the test listens already.
+    pub fn listen(listener: TcpListener, script: Script) -> Self {
         let server = Server { address: listener.local_addr().unwrap(), seen: Arc::default() };
         let (script, seen) = (Arc::new(script), server.seen.clone());
         tokio::spawn(async move {
@@ -265,11 +269,16 @@ impl Session {
     }
 
     async fn message<S: AsyncRead + AsyncWrite + Unpin>(&mut self, io: &mut S) -> Result<(), Gone> {
-        if self.decide(Moment::Middle) == Act::Close {
-            if self.unread.is_empty() {
-                self.read(io).await?;
+        match self.decide(Moment::Middle) {
+            Act::Close => {
+                if self.unread.is_empty() {
+                    self.read(io).await?;
+                }
+                return Err(Gone);
             }
-            return Err(Gone);
+            // Nothing is read any more.
+            Act::Mute => return self.mute().await,
+            _ => {}
         }
         let mut message = vec![];
         loop {
