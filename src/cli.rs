@@ -6,6 +6,7 @@ mod context;
 mod edition;
 mod editors;
 mod dkim;
+mod doctor;
 mod failures;
 mod keys;
 mod ledger;
@@ -87,6 +88,8 @@ enum Command {
     Publish(publish::Arguments),
     /// Read mail that came back: bounces, complaints, who unsubscribes by mail
     Returns(returns::Arguments),
+    /// See what stands in the way of mails that arrive: DNS, mail server, ledger, clock, the mails themselves
+    Doctor(doctor::Arguments),
     /// Keys that mails are signed with
     Dkim(dkim::Arguments),
 }
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Serve(a) => serve::run(common, &a),
         Command::Publish(a) => publish::run(common, &a),
         Command::Returns(a) => returns::run(common, &a),
+        Command::Doctor(a) => doctor::run(common, &a),
         Command::Dkim(a) => dkim::run(common, &a),
     };
     match done {

@@ -20,7 +20,7 @@ mod tests;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use url::Url;
@@ -79,6 +79,8 @@ pub struct Settings {
     pub publish: Vec<PublishSettings>,
     /// How the feeds are served.
     pub serve: ServeSettings,
+    /// What `pressrun doctor` cannot know by itself.
+    pub doctor: DoctorSettings,
     /// Mail that comes back.
     pub returns: ReturnsSettings,
 }
@@ -126,6 +128,15 @@ pub struct ServeSettings {
     pub terms: Terms,
     /// What may be asked.
     pub brakes: Brakes,
+}
+
+/// What `pressrun doctor` cannot know by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DoctorSettings {
+    /// The resolver to ask; `None`: the system's.
+    pub resolver: Option<SocketAddr>,
+    /// The addresses from which mails reach the world; empty: not told.
+    pub sends_from: Vec<IpAddr>,
 }
 
 /// A CSV that `run` syncs into the ledger.

@@ -36,6 +36,8 @@ pub mod source;
 pub mod publish;
 // Where mails go.
 pub mod transport;
+// What stands around us: the DNS, another clock.
+pub mod probe;
 // The ledger's databases; the only SQL.
 pub mod store;
 

@@ -10,6 +10,8 @@ pub mod headers;
 pub mod letter;
 // A plain-text mail to one of the newsroom's own.
 pub mod note;
+// How a sender stands in the eyes of those who receive.
+pub mod posture;
 // Return paths that say which delivery comes back.
 pub mod return_path;
 // Mail that comes back to us.

@@ -7,7 +7,7 @@ use clap::{Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
-use super::{Common, Done, failures, output};
+use super::{Common, Done, doctor, failures, output};
 use crate::config::{LedgerAddress, PostgresAddress};
 use crate::delivery::ledger::Resolution;
 use crate::delivery::returns::News;
@@ -129,8 +129,11 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
 
 fn backup(common: &Common, context: &Context, store: &Store, file: &Path) -> Done {
     match (store.as_ref(), &context.settings.ledger) {
-        (crate::store::Store::Sqlite(store), _) => {
+        (crate::store::Store::Sqlite(store), LedgerAddress::Sqlite(ledger)) => {
             context.block_on(store.backup(Context::here(file))).map_err(failures::ledger)?;
+            if let Err(error) = std::fs::write(doctor::backup_note(ledger), Utc::now().to_rfc3339()) {
+                tracing::warn!(%error, "the backup is made, and could not be noted");
+            }
             output::line(common, "backup", context.shown(file));
             Ok(())
         }

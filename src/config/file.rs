@@ -41,6 +41,8 @@ pub struct ConfigFile {
     pub publish: Option<Vec<Publish>>,
     /// How `pressrun serve` answers.
     pub serve: Option<Serve>,
+    /// What `pressrun doctor` cannot know by itself.
+    pub doctor: Option<Doctor>,
     /// Mail that comes back.
     pub returns: Option<Returns>,
 }
@@ -279,6 +281,15 @@ pub struct Serve {
     pub per_network: Option<u32>,
     pub per_domain: Option<u32>,
     pub in_all: Option<u32>,
+}
+
+/// What `pressrun doctor` cannot know by itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the fields of `DoctorSettings`, as written")]
+pub struct Doctor {
+    pub resolver: Option<String>,
+    pub sends_from: Vec<String>,
 }
 
 /// Mail that comes back.

@@ -4,6 +4,7 @@
 mod digests;
 // `dkim:` as meant.
 mod dkim;
+mod doctor;
 // The limits of `press:` as meant.
 mod pace;
 // `transport:` and `smtp:` as meant.
@@ -88,6 +89,7 @@ pub(super) fn settings(
         public,
         publish: check.publish(written.publish.unwrap_or_default(), root),
         serve: check.serve(&written.serve.unwrap_or_default()),
+        doctor: check.doctor(&written.doctor.unwrap_or_default()),
         masthead,
     }
 }

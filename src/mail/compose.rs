@@ -59,7 +59,7 @@ pub struct Reader<'a> {
     pub token: &'a str,
     /// The signed token for her preferences.
     pub preferences: &'a str,
-    /// From [`headers::message_id`].
+    /// From [`crate::mail::headers::message_id`].
     pub message_id: &'a MessageId,
 }
 

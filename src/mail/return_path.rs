@@ -55,15 +55,16 @@ impl ReturnPath {
     }
 
     /// What stands in the token's place, where such an address stands in a text. Small and capital letters are the same. It
-    /// has the token's length, and need not be one.
+    /// has the token's length and characters, and need not be one.
     pub fn token<'t>(&self, text: &'t str) -> Option<&'t str> {
         let small = text.to_ascii_lowercase();
         let (before, after) = (self.before.to_ascii_lowercase(), self.after.to_ascii_lowercase());
         let mut from = 0;
         while let Some(at) = small[from..].find(&before).map(|at| from + at + before.len()) {
             let end = at + RETURN_LENGTH;
-            if small.get(end..).is_some_and(|rest| rest.starts_with(&after)) {
-                return text.get(at..end);
+            let token = text.get(at..end).filter(|token| token.bytes().all(|b| b.is_ascii_alphanumeric()));
+            if token.is_some() && small.get(end..).is_some_and(|rest| rest.starts_with(&after)) {
+                return token;
             }
             from = at + small[at..].chars().next().map_or(1, char::len_utf8);
             if from >= small.len() {

@@ -72,6 +72,28 @@ impl SqliteStore {
         SqliteStore { erasure: Some(key), ..self }
     }
 
+    /// What is damaged in the file, in SQLite's words; empty where nothing is.
+    ///
+    /// # Errors
+    /// It cannot be read at all.
+    pub async fn damage(&self) -> Result<Vec<String>, StoreError> {
+        self.readers
+            .read(|db| {
+                let mut found: Vec<String> = Vec::new();
+                let mut told = db.prepare("PRAGMA integrity_check")?;
+                for line in told.query_map([], |row| row.get(0))? {
+                    found.push(line?);
+                }
+                let mut orphans = db.prepare("PRAGMA foreign_key_check")?;
+                for table in orphans.query_map([], |row| row.get::<_, String>(0))?.take(1) {
+                    found.push(format!("rows of {} belong to nothing", table?));
+                }
+                found.retain(|line| line != "ok");
+                Ok(found)
+            })
+            .await
+    }
+
     /// Marks the ledger as one that goes on elsewhere: it is never opened again, so that no old configuration sends from it.
     ///
     /// # Errors

@@ -82,6 +82,21 @@ pub struct Smtp {
     tls: Tls,
 }
 
+/// What a relay showed of itself when it was called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Host and port.
+    pub relay: String,
+    /// How the connection is protected.
+    pub security: Security,
+    /// A login was configured, and it was taken.
+    pub login: bool,
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 1870; `Some(0)`: offered without a limit.
+    pub size: Option<usize>,
+}
+
 /// What TLS needs; or why there is none, which is told where a relay wants it.
 type Tls = Result<Arc<rustls::ClientConfig>, String>;
 
@@ -98,6 +113,29 @@ impl Smtp {
     pub fn new(options: Options) -> Result<Self, TrustError> {
         let tls = trust::client(options.trust.as_deref())?;
         Ok(Smtp { options, tls })
+    }
+
+    /// Calls each relay, and says goodbye.
+    pub async fn look(&self) -> Vec<Result<Look, OpenError>> {
+        let mut looks = Vec::new();
+        for relay in &self.options.relays {
+            let called = dial::dial(relay, &self.options, &self.tls).await;
+            looks.push(match called {
+                Err(error) => Err(error),
+                Ok(connection) => {
+                    let look = Look {
+                        relay: format!("{}:{}", relay.host, relay.port),
+                        security: relay.security,
+                        login: self.options.login.is_some(),
+                        pipelining: connection.pipelines(),
+                        size: connection.size_limit(),
+                    };
+                    connection.quit().await;
+                    Ok(look)
+                }
+            });
+        }
+        looks
     }
 
     /// Opens one connection: TCP without delay, TLS as required, EHLO, AUTH. Where a relay is unreachable the next is tried;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const PURE: [&str; 8] = ["error", "markup", "newsroom", "subscriber", "feed", "digest", "mail", "delivery"];
 
 /// Each talks to one part of the world, and none of them to another.
-const EDGES: [&str; 4] = ["source", "publish", "transport", "store"];
+const EDGES: [&str; 5] = ["source", "publish", "transport", "probe", "store"];
 
 /// They meet in the ledger.
 const ENGINES: [&str; 2] = ["press", "web"];

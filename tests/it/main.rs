@@ -11,6 +11,7 @@ mod browser;
 mod conformance;
 mod crash;
 mod dkim;
+mod doctor;
 mod editors;
 mod errors;
 mod feeds;

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod dovecot;
 pub mod front;
+pub mod name_server;
 pub mod postfix;
 pub mod postgres;
 pub mod room;

@@ -94,7 +94,7 @@ impl Values {
         begins.zip(&self.ends).map(|(begin, end)| &self.bytes[begin..*end])
     }
 
-    /// In order, as [`super::dkim::Prepared`] takes them.
+    /// In order, as [`crate::mail::dkim::Prepared`] takes them.
     pub fn as_slices(&self) -> Vec<&[u8]> {
         self.iter().collect()
     }

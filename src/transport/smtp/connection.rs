@@ -94,6 +94,11 @@ impl Connection {
         self.offers.pipelining
     }
 
+    /// The bytes that a mail may have (RFC 1870); 0: no limit told.
+    pub(super) fn size_limit(&self) -> Option<usize> {
+        self.offers.size
+    }
+
     /// QUIT, without waiting long for the answer. A line that is out of step, or has begun a mail, is dropped.
     pub async fn quit(mut self) {
         if self.sound && !self.ahead {
