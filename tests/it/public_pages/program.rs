@@ -27,7 +27,7 @@ fn the_program_takes_a_subscription_writes_its_letter_and_stops_when_told() {
     let config = room.read("config.yaml");
     room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s }}\n"));
     room.write("templates/languages/en.yaml", "left.title: Farewell\n");
-    let serving = room.serve(&[]);
+    let serving = room.serve(&["--no-press"]);
     let at = serving.at.to_string();
 
     let page = ask(&at, "GET", "/subscribe", "");
@@ -60,7 +60,7 @@ fn that_one_inbox_gets_one_letter_in_an_hour_outlives_the_process() {
     let config = room.read("config.yaml");
     room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s }}\n"));
     for address in ["nadia%40gmail.com", "nadia%40gmail.com", "n.adia%2Bnews%40googlemail.com"] {
-        let mut serving = room.serve(&[]);
+        let mut serving = room.serve(&["--no-press"]);
         let at = serving.at.to_string();
         let body = format!("address={address}&digest=news&stamp={}", stamp(&at));
         assert!(ask(&at, "POST", "/subscribe", &body).contains("Look in your inbox"));
@@ -120,7 +120,7 @@ fn everything_is_counted_and_the_log_at_its_most_talkative_names_nobody() {
     let config = room.read("config.yaml");
     room.write("config.yaml", &format!("{config}serve: {{ fill_time: 0s, per_network: 3 }}\n"));
     let log = std::fs::File::create(room.path("log")).unwrap();
-    let mut command = room.command(&["serve", "--json", "--bind", "127.0.0.1:0"]);
+    let mut command = room.command(&["serve", "--no-press", "--json", "--bind", "127.0.0.1:0"]);
     let serving = Serving::of(command.env("PRESSRUN_LOG", "trace").stderr(log));
     let at = serving.at.to_string();
     let form =
@@ -167,7 +167,7 @@ fn everything_is_counted_and_the_log_at_its_most_talkative_names_nobody() {
     assert!(serving.stop().success());
 
     // How subscriptions stand is counted when the process begins, and every minute.
-    let serving = room.serve(&[]);
+    let serving = room.serve(&["--no-press"]);
     let at = serving.at.to_string();
     let begun = Instant::now();
     while counted(&at, "pressrun_subscriptions{state=\"ended\"}") != "1" {
