@@ -253,7 +253,7 @@ fn letters_to_readers_and_to_editors_are_signed_like_the_editions() {
         "serve: { fill_time: 0s }\nnewsroom:\n  editors: [desk@small-paper.example]\n",
     );
     room.run(&["run", "--now"]).fine();
-    let serving = room.serve(&[]);
+    let serving = room.serve(&["--no-press"]);
     serving.subscribe("nadia%40example.org", "news");
     outbox(&room, 3);
     assert!(serving.stop().success());

@@ -33,7 +33,7 @@ impl Paper {
         room.replace("config.yaml", "approval: editor", "approval: automatic");
         // All readers of a test sit in one network.
         room.replace("config.yaml", "per_network: 20", "per_network: 2000");
-        let serving = room.serve(&["--transport", &format!("smtp://{}", server.address)]);
+        let serving = room.serve(&["--no-press", "--transport", &format!("smtp://{}", server.address)]);
         let front = Front::before(serving.at);
         Paper { room, serving, front, server, runtime, written: 0 }
     }

@@ -38,7 +38,7 @@ fn an_own_page_without_a_mistake_is_shown() {
     let room = quick();
     room.write("templates/page/sent.html.hbs", "{{#> layout}}<p>Thanks, {{paper}} says.</p>{{/layout}}");
     room.run(&["check"]).fine();
-    let serving = room.serve(&[]);
+    let serving = room.serve(&["--no-press"]);
     let answer = serving.subscribe("a%40b.example", "news");
     assert!(answer.contains("Thanks, The Small Paper says."));
     assert!(serving.stop().success());

@@ -129,7 +129,7 @@ fn two_processes_keep_the_promise_to_who_leaves_in_the_middle_of_a_send() {
     };
     let server = runtime.block_on(Server::start(Script { decide: Box::new(decide), ..Script::default() }));
     let relay = format!("smtp://{}", server.address);
-    let serving = room.serve(&["--transport", &relay]);
+    let serving = room.serve(&["--no-press", "--transport", &relay]);
     let mut sending = room.start(&["--transport", &relay, "send", "news"]);
     gate.wait_for_somebody();
 
