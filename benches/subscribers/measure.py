@@ -125,7 +125,7 @@ def measure(args, folder):
     try:
         relay = ["--transport", f"smtp://127.0.0.1:{port}"]
         at = f"127.0.0.1:{free_port()}"
-        serve = subprocess.Popen([args.pressrun, *relay, "--quiet", "serve", "--bind", at], cwd=folder)
+        serve = subprocess.Popen([args.pressrun, *relay, "--quiet", "serve", "--no-press", "--bind", at], cwd=folder)
         processes.append(serve)
         for _ in range(200):
             try:
