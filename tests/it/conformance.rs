@@ -705,6 +705,24 @@ pub async fn soft_bounces_end_patience_unless_a_mail_arrives_in_between<S: Store
     }
 }
 
+pub async fn bounces_from_before_a_suppression_was_lifted_count_no_more<S: Store>(store: S) {
+    use Filed::{Noted, Suppressed};
+    const DAY: i64 = 24 * 3600;
+    let mut filed = vec![];
+    for day in 0..6 {
+        let when = i64::from(day) * DAY;
+        if day == 3 {
+            let force = Force::new(&[], "the mailbox has room again").unwrap();
+            let row = entry("ana", SubscriptionState::Confirmed);
+            assert_eq!(store.add_by_force(vec![row], force, later(when)).await.unwrap(), [Added::Lifted]);
+        }
+        let (_, ids) = accepted(&store, &["ana"], later(when + 1)).await;
+        let soft = returned(day, ids[0], News::Bounced, Some(Cause::Full));
+        filed.extend(file(&store, vec![soft], later(when + 60)).await);
+    }
+    assert_eq!(filed, [Noted, Noted, Suppressed, Noted, Noted, Suppressed]);
+}
+
 /// Many presses at once: each delivery is claimed by one, begun once, settled once.
 pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S) {
     let names: Vec<String> = (0..300).map(|n| format!("r{n:03}")).collect();
@@ -802,6 +820,7 @@ suite! {
     a_complaint_is_not_undone_by_a_bounce
     what_comes_back_early_or_of_the_uncertain_is_not_lost
     soft_bounces_end_patience_unless_a_mail_arrives_in_between
+    bounces_from_before_a_suppression_was_lifted_count_no_more
     a_destination_that_complained_is_remembered_for_an_hour
     what_was_accepted_is_counted_by_days_back_from_now
     presses_beside_each_other_never_share_a_delivery

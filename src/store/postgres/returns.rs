@@ -97,7 +97,7 @@ async fn file(db: &Transaction<'_>, one: &Return, patience: &Patience, now: Date
         "UPDATE delivery SET returned = greatest(returned, $2), state = CASE state WHEN 6 THEN 3 ELSE state END
                   WHERE id = $1";
     run(db, settle, &[&one.delivery.0, &returned]).await?;
-    if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, patience, now).await?, now)) {
+    if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now).await?, now)) {
         return Ok(Filed::Noted);
     }
     let reason = match one.news {
@@ -108,13 +108,21 @@ async fn file(db: &Transaction<'_>, one: &Return, patience: &Patience, now: Date
     Ok(Filed::Suppressed)
 }
 
-/// Deliveries to somebody that the relay took, the newest edition first.
-async fn past(db: &Transaction<'_>, reader: i64, patience: &Patience, now: DateTime<Utc>) -> Result<Vec<Past>, Fault> {
-    let taken = "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts)
+/// Deliveries to somebody that the relay took, the newest edition first. Bounces from before a suppression was lifted count no
+/// more: whoever lifted it knew of them.
+async fn past(
+    db: &Transaction<'_>,
+    reader: i64,
+    key: &str,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Vec<Past>, Fault> {
+    let taken = "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts
+                                              AND r.at > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = $3))
                  FROM delivery d JOIN edition e ON e.id = d.edition
                  WHERE d.subscriber = $1 AND e.approved >= $2 AND (d.state = 3 OR d.returned IS NOT NULL)
                  ORDER BY e.id DESC";
-    let found = rows(db, taken, &[&reader, &millis(patience.horizon(now))]).await?;
+    let found = rows(db, taken, &[&reader, &millis(patience.horizon(now)), &key]).await?;
     let read = |r: &Row| {
         Ok(match (r.try_get::<_, Option<i64>>(1)?, r.try_get::<_, Option<i64>>(2)?) {
             (_, Some(bounced)) => Past::Bounced(time(bounced)?),

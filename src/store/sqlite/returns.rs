@@ -90,7 +90,7 @@ fn file(db: &Connection, one: &Return, patience: &Patience, now: DateTime<Utc>) 
         "UPDATE delivery SET returned = max(coalesce(returned, 0), ?2), state = iif(state = 6, 3, state) WHERE id = ?1",
     )?
     .execute([one.delivery.0, returned])?;
-    if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, patience, now)?, now)) {
+    if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now)?, now)) {
         return Ok(Filed::Noted);
     }
     let reason = match one.news {
@@ -101,15 +101,23 @@ fn file(db: &Connection, one: &Return, patience: &Patience, now: DateTime<Utc>) 
     Ok(Filed::Suppressed)
 }
 
-/// Deliveries to somebody that the relay took, the newest edition first.
-fn past(db: &Connection, reader: i64, patience: &Patience, now: DateTime<Utc>) -> Result<Vec<Past>, StoreError> {
+/// Deliveries to somebody that the relay took, the newest edition first. Bounces from before a suppression was lifted count no
+/// more: whoever lifted it knew of them.
+fn past(
+    db: &Connection,
+    reader: i64,
+    key: &str,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Vec<Past>, StoreError> {
     // By edition: deliveries are found by edition and subscriber.
     let mut query = db.prepare_cached(
-        "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts)
+        "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts
+                                      AND r.at > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = ?3))
          FROM edition e CROSS JOIN delivery d ON d.edition = e.id AND d.subscriber = ?1
          WHERE e.approved >= ?2 AND (d.state = 3 OR d.returned IS NOT NULL) ORDER BY e.id DESC",
     )?;
-    let mut rows = query.query([reader, millis(patience.horizon(now))])?;
+    let mut rows = query.query(params![reader, millis(patience.horizon(now)), key])?;
     let mut found = vec![];
     while let Some(r) = rows.next()? {
         found.push(match (r.get::<_, Option<i64>>(1)?, r.get::<_, Option<i64>>(2)?) {
