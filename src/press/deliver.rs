@@ -260,7 +260,7 @@ async fn feed<L: Ledger>(
     let Job { ledger, edition, options, press, .. } = job;
     let mut patience = None;
     let (mut listened, mut rescued) = (Instant::now(), Instant::now());
-    let batch = batch(job);
+    let batch = batch(options, job.alone);
     loop {
         tokio::select! {
             () = queue.low() => {}
@@ -320,11 +320,40 @@ async fn listen<L: Ledger>(job: &Job<L>, course: &Course<L::Error>, now: DateTim
 
 /// Deliveries claimed at once: where few go in a minute, no more than go well before the lease is over; and where others share
 /// the work, no more than keeps the lines busy.
-fn batch<L>(job: &Job<L>) -> u32 {
-    let options = &job.options;
+fn batch(options: &Options, alone: bool) -> u32 {
     let lines = u32::from(options.connections.max(1));
-    let most = if job.alone { BATCH } else { BATCH.min(lines * SHARED) };
+    let most = if alone { BATCH } else { BATCH.min(lines * SHARED) };
     let Some(per_minute) = options.limits.per_minute else { return most };
     let seconds = u32::try_from(options.lease.as_secs() / 4).unwrap_or(u32::MAX);
     (per_minute.get().saturating_mul(seconds) / 60).max(lines).min(most)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::delivery::ledger::UncertainPolicy;
+    use crate::delivery::{pace, retry};
+    use std::num::NonZeroU32;
+
+    #[test]
+    fn few_are_claimed_where_few_go_or_others_share_and_never_more_than_a_batch() {
+        let claimed = |connections: u16, per_minute: u32, alone: bool| {
+            let options = Options {
+                connections,
+                uncertain: UncertainPolicy::Hold,
+                limits: pace::Limits { per_minute: NonZeroU32::new(per_minute), ..pace::Limits::default() },
+                warm_up: None,
+                retry: retry::Policy { first: LISTEN, factor: 1.0, longest: LISTEN, give_up_after: LISTEN },
+                lease: Duration::from_mins(4),
+                linger: Duration::ZERO,
+            };
+            batch(&options, alone)
+        };
+        assert_eq!((claimed(10, 0, true), claimed(2, 0, false)), (BATCH, 2 * SHARED));
+        // In a quarter of the lease, a minute, twelve go; each line has one in any case.
+        assert_eq!((claimed(10, 12, true), claimed(20, 12, true)), (12, 20));
+        // More lines than a batch.
+        assert_eq!((claimed(100, 1, true), claimed(u16::MAX, 60_000, false)), (BATCH, BATCH));
+    }
 }
