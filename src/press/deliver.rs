@@ -332,7 +332,6 @@ fn batch(options: &Options, alone: bool) -> u32 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::delivery::ledger::UncertainPolicy;
     use crate::delivery::{pace, retry};
     use std::num::NonZeroU32;
 
