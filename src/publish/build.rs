@@ -371,7 +371,7 @@ impl Press<'_> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).problems.push(problem);
     }
 
-    fn put(&self, path: &str, pieces: &[&str], key: u64) -> Result<(), BuildError> {
+    fn put(&self, path: &str, pieces: &[&[u8]], key: u64) -> Result<(), BuildError> {
         let put = self.folder.put(path, pieces)?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.printed.insert(path.to_owned(), Printed { key, stamp: put.stamp });
@@ -380,7 +380,7 @@ impl Press<'_> {
     }
 
     fn put_page(&self, path: &str, text: &str) -> Result<(), BuildError> {
-        let put = self.folder.put(path, &[text])?;
+        let put = self.folder.put(path, &[text.as_bytes()])?;
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.written.extend(put.written.then(|| path.to_owned()));
         Ok(())
@@ -449,16 +449,16 @@ fn too_long(article: &Article, body: &Body) -> Problem {
 }
 
 /// A document's text in pieces, newest article first.
-fn pieces<'a>(frame: &'a feed::Frame, fragments: &'a [Arc<Fragments>], format: Format) -> Vec<&'a str> {
+fn pieces<'a>(frame: &'a feed::Frame, fragments: &'a [Arc<Fragments>], format: Format) -> Vec<&'a [u8]> {
     let mut pieces = Vec::with_capacity(2 * fragments.len() + 2);
-    pieces.push(frame.head.as_str());
+    pieces.push(frame.head.as_bytes());
     for (at, fragment) in fragments.iter().rev().enumerate() {
         if at > 0 {
-            pieces.push(frame.between);
+            pieces.push(frame.between.as_bytes());
         }
         pieces.push(fragment.get(format));
     }
-    pieces.push(frame.tail);
+    pieces.push(frame.tail.as_bytes());
     pieces
 }
 
