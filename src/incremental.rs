@@ -32,6 +32,9 @@ use cache::{Books, Cache, Entry, Kept, SetupHash, Writer};
 /// Articles that are read before they are written to the cache.
 const CHUNK: usize = 4096;
 
+/// Articles that one thread reads at a time.
+const SHARE: usize = 16;
+
 /// Everything that a build depends on, beside the articles.
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
@@ -282,7 +285,7 @@ fn whole(
         if chunk.is_empty() {
             break;
         }
-        let read = chunk.par_iter().map(|listed| {
+        let read = chunk.par_iter().with_max_len(SHARE).map(|listed| {
             let known = cache.as_ref().and_then(|cache| remembered(cache, listed));
             known.unwrap_or_else(|| {
                 let read = read_one(setup.source, &context, listed);

@@ -22,7 +22,7 @@ use crate::newsroom::{Article, Bodies, Body, Newsroom, Problem};
 use crate::stamp::Stamp;
 
 /// Articles that are rendered at once.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 
 /// Articles that may wait in open documents. A newsroom with so many feeds that theirs are more (one for each of its tags,
 /// say) is built in several rounds: its articles are rendered more than once, and memory stays bounded.
@@ -131,10 +131,10 @@ pub fn rebuild(
         ("index.html".to_owned(), order.templates.index(order.newsroom, order.plan).map_err(template)?),
         (opml::FILE.to_owned(), opml::write(order.newsroom, order.plan)),
     ];
-    for feed in order.plan.feeds.iter().filter(|feed| matches!(feed.of, archive::Of::Section(_))) {
-        if let Some(path) = feed.page_path() {
-            pages.push((path, order.templates.section(order.newsroom, feed).map_err(template)?));
-        }
+    let sections = order.plan.feeds.par_iter().filter(|feed| matches!(feed.of, archive::Of::Section(_)));
+    let of_section = |feed: &Feed| Some((feed.page_path()?, order.templates.section(order.newsroom, feed)));
+    for (path, page) in sections.filter_map(of_section).collect::<Vec<_>>() {
+        pages.push((path, page.map_err(template)?));
     }
     let sheets = sheets(&order, there, known, scope);
     let (stale, fresh): (Vec<Sheet>, Vec<Sheet>) = sheets.into_iter().partition(|sheet| sheet.stale);
@@ -308,7 +308,7 @@ impl Press<'_> {
             let next = chunks.next();
             let (ahead, taken) = rayon::join(
                 || next.map(|chunk| self.rendered(chunk)),
-                || pens.par_iter_mut().try_for_each(|pen| pen.take(&rendered, self)),
+                || pens.par_iter_mut().with_max_len(1).try_for_each(|pen| pen.take(&rendered, self)),
             );
             taken?;
             match ahead {
@@ -340,6 +340,8 @@ impl Press<'_> {
     fn rendered(&self, needs: &[(u32, bool, bool)]) -> Vec<Rendered> {
         needs
             .par_iter()
+            // One by one: whoever is done first takes the next, and nobody waits long for the last.
+            .with_max_len(1)
             .map(|&(at, full, summary)| {
                 let article = &self.order.newsroom.articles[at as usize];
                 // A summary that the article does not give is made from its body.
