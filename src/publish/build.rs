@@ -400,7 +400,7 @@ impl Press<'_> {
     }
 
     /// Makes a file hold these pieces. What replaces another file waits for company: see [`Press::settle`].
-    fn put(&self, path: &str, pieces: &[&str], key: u64) -> Result<(), BuildError> {
+    fn put(&self, path: &str, pieces: &[&[u8]], key: u64) -> Result<(), BuildError> {
         let full = match self.folder.lay(path, pieces)? {
             Lay::Unchanged(stamp) => {
                 self.done(path.to_owned(), key, stamp, false);
@@ -437,7 +437,7 @@ impl Press<'_> {
     }
 
     fn put_leaf(&self, leaf: &Leaf) -> Result<(), BuildError> {
-        leaf.text.as_ref().map_or(Ok(()), |text| self.put(&leaf.path, &[text], leaf.key))
+        leaf.text.as_ref().map_or(Ok(()), |text| self.put(&leaf.path, &[text.as_bytes()], leaf.key))
     }
 }
 
@@ -503,16 +503,16 @@ fn too_long(article: &Article, body: &Body) -> Problem {
 }
 
 /// A document's text in pieces, newest article first.
-fn pieces<'a>(frame: &'a feed::Frame, fragments: &'a [Arc<Fragments>], format: Format) -> Vec<&'a str> {
+fn pieces<'a>(frame: &'a feed::Frame, fragments: &'a [Arc<Fragments>], format: Format) -> Vec<&'a [u8]> {
     let mut pieces = Vec::with_capacity(2 * fragments.len() + 2);
-    pieces.push(frame.head.as_str());
+    pieces.push(frame.head.as_bytes());
     for (at, fragment) in fragments.iter().rev().enumerate() {
         if at > 0 {
-            pieces.push(frame.between);
+            pieces.push(frame.between.as_bytes());
         }
         pieces.push(fragment.get(format));
     }
-    pieces.push(frame.tail);
+    pieces.push(frame.tail.as_bytes());
     pieces
 }
 

@@ -154,7 +154,7 @@ impl Folder {
     ///
     /// # Errors
     /// Any [`BuildError`] but that of templates; the file is then as it was.
-    pub fn lay(&self, path: &str, pieces: &[&str]) -> Result<Lay, BuildError> {
+    pub fn lay(&self, path: &str, pieces: &[&[u8]]) -> Result<Lay, BuildError> {
         let place = self.place(path)?;
         let old = fs::symlink_metadata(&place).ok().filter(fs::Metadata::is_file);
         if let Some(old) = &old
@@ -237,14 +237,13 @@ fn files_below(folder: &Path, prefix: &str) -> Result<Vec<(String, Stamp)>, Buil
     Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-fn is_made_of(mut bytes: &[u8], pieces: &[&str]) -> bool {
-    pieces.iter().all(|piece| bytes.strip_prefix(piece.as_bytes()).inspect(|rest| bytes = rest).is_some())
-        && bytes.is_empty()
+fn is_made_of(mut bytes: &[u8], pieces: &[&[u8]]) -> bool {
+    pieces.iter().all(|piece| bytes.strip_prefix(*piece).inspect(|rest| bytes = rest).is_some()) && bytes.is_empty()
 }
 
 /// Writes the pieces without putting them together first.
-fn write(file: &mut File, pieces: &[&str]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice> = pieces.iter().map(|piece| IoSlice::new(piece.as_bytes())).collect();
+fn write(file: &mut File, pieces: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
     let mut rest = slices.as_mut_slice();
     // Empty ones go, or writing nothing would look like a full disk.
     IoSlice::advance_slices(&mut rest, 0);
