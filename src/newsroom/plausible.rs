@@ -17,8 +17,8 @@ fn is_line(text: &str) -> bool {
     let bytes = text.as_bytes();
     // Spaces and controls beyond ASCII begin with one of these.
     let beyond = |byte: u8| matches!(byte, 0xC2 | 0xE1..=0xE3);
-    !bytes.first().is_some_and(|byte| *byte == b' ')
-        && !bytes.last().is_some_and(|byte| *byte == b' ')
+    bytes.first().is_none_or(|byte| *byte != b' ')
+        && bytes.last().is_none_or(|byte| *byte != b' ')
         && !bytes.iter().any(|byte| *byte < b' ' || *byte == 0x7F || beyond(*byte))
         && !bytes.windows(2).any(|pair| pair == b"  ")
 }
