@@ -137,20 +137,20 @@ impl Format {
 /// What stands in every document that this program makes, near its beginning.
 pub const GENERATOR: &str = "Pressrun";
 
-/// One article in the three formats, ready to be put into any document that carries it.
+/// One article in the three formats, as UTF-8, ready to be put into any document that carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragments {
     /// An RSS `item`.
-    pub rss: String,
+    pub rss: Vec<u8>,
     /// An Atom `entry`.
-    pub atom: String,
+    pub atom: Vec<u8>,
     /// A JSON Feed item.
-    pub json: String,
+    pub json: Vec<u8>,
 }
 
 impl Fragments {
     /// The fragment of one format.
-    pub fn get(&self, format: Format) -> &str {
+    pub fn get(&self, format: Format) -> &[u8] {
         match format {
             Format::Rss => &self.rss,
             Format::Atom => &self.atom,

@@ -233,7 +233,7 @@ impl Work<'_> {
 }
 
 impl Setup<'_> {
-    /// The program and the configuration. Templates are not in it: pages are made each time.
+    /// The program and the configuration. Templates are not in it: they are in the pages' keys.
     fn hash(&self) -> SetupHash {
         // Between two versions, programs differ by their file; an unknown file is as good as none.
         let program = std::env::current_exe().and_then(std::fs::metadata).map(|program| Stamp::of(&program));

@@ -108,7 +108,7 @@ pub(crate) fn build(common: &Common, error: BuildError) -> Failure {
     match error {
         BuildError::Template(problem) => {
             output::problems(common, &[*problem]);
-            output::found(1, Kind::Material)
+            output::found(1, Kind::Material).hint("mend the template, or take it away: then the embedded one is used")
         }
         BuildError::Full { path } => {
             Failure::new(Kind::Unavailable, format!("the disk is full: {} could not be written", path.display()))

@@ -60,7 +60,7 @@ impl Material {
     /// Builds the feeds of what is in memory.
     fn publish(&self, common: &Common, context: &Context) -> Result<BuildReport, Failure> {
         let settings = &context.settings;
-        let templates = feed_templates(common, context)?;
+        let templates = feed_templates(context)?;
         publish::build::build(
             &self.newsroom,
             self.bodies.as_ref(),
@@ -123,7 +123,7 @@ pub(crate) fn build(
         let errors = material.errors() + count_errors(&report.problems);
         return Ok(Built { material: Some(material), errors });
     }
-    let templates = feed_templates(common, context)?;
+    let templates = feed_templates(context)?;
     let source = context.settings.source();
     let setup = setup(context, &source, &templates);
     let work = incremental::prepare(setup, need, Utc::now, waiting(common, context));
@@ -183,7 +183,7 @@ pub(crate) fn tell(common: &Common, context: &Context, report: &BuildReport, art
 }
 
 /// The templates of the feeds' pages: the newsroom's own where there is one, otherwise the embedded.
-pub(crate) fn feed_templates(common: &Common, context: &Context) -> Result<page::Templates, Failure> {
+pub(crate) fn feed_templates(context: &Context) -> Result<page::Templates, Failure> {
     let own = |(name, embedded): (&'static str, &'static str)| -> Result<(String, String), Failure> {
         let path = context.settings.templates.join(name);
         match std::fs::read_to_string(&path) {
@@ -194,8 +194,5 @@ pub(crate) fn feed_templates(common: &Common, context: &Context) -> Result<page:
     };
     let [index, section, style] = [own(page::INDEX)?, own(page::SECTION)?, own(page::STYLE)?];
     let texts = [&index, &section, &style].map(|(file, text)| (file.as_str(), text.as_str()));
-    page::Templates::new(texts[0], texts[1], texts[2]).map_err(|problem| {
-        output::problems(common, &[problem]);
-        output::found(1, Kind::Material).hint("mend the template, or take it away: then the embedded one is used")
-    })
+    Ok(page::Templates::new(texts[0], texts[1], texts[2]))
 }

@@ -91,7 +91,7 @@ fn rebuild(
     let mut task = Task::Everything;
     loop {
         let started = Instant::now();
-        let templates = material::feed_templates(common, context);
+        let templates = material::feed_templates(context);
         let built = templates.and_then(|templates| {
             let setup = material::setup(context, &source, &templates);
             let waiting = material::waiting(common, context);

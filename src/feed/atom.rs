@@ -20,7 +20,7 @@ const TAIL: &str = "</feed>";
 const COMPACT: WriteConfig = WriteConfig { write_document_declaration: false, indent_size: None };
 
 /// An `entry` element. The crate knows no `xml:lang` on entries, so it is put into the finished tag.
-pub fn fragment(item: &Item) -> String {
+pub fn fragment(item: &Item) -> Vec<u8> {
     let html = item.html.as_ref().map(|_| Content {
         value: Some(MARK.to_owned()),
         content_type: Some("html".to_owned()),

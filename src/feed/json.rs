@@ -15,7 +15,7 @@ use crate::newsroom::Newsroom;
 const TAIL: &str = "]}";
 
 /// An item object.
-pub fn fragment(item: &Item) -> String {
+pub fn fragment(item: &Item) -> Vec<u8> {
     // An item must have content; a feed of summaries has nothing else. As HTML: `content_text` is shown as such by some.
     let summary = || Cow::Owned(format!("<p>{}</p>", escape::html(&item.summary)));
     let written = Entry {

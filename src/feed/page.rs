@@ -1,5 +1,7 @@
 //! The pages for people: what a feed is, every address to copy, the latest headlines.
 
+use std::sync::OnceLock;
+
 use chrono::{DateTime, FixedOffset};
 use handlebars::{Handlebars, Template};
 use serde::Serialize;
@@ -8,13 +10,14 @@ use super::archive::{Feed, Of, Plan};
 use super::item::clean;
 use super::{Content, Format, GENERATOR, language, opml};
 use crate::markup::absolute;
+use crate::newsroom::fingerprint::fingerprint;
 use crate::newsroom::{Article, Newsroom, Place, Problem};
 
 /// The templates that ship, by the paths under which a newsroom can put its own.
 pub const INDEX: (&str, &str) = ("feeds/index.html.hbs", include_str!("../../templates/feeds/index.html.hbs"));
 /// The page of a section.
 pub const SECTION: (&str, &str) = ("feeds/section.html.hbs", include_str!("../../templates/feeds/section.html.hbs"));
-/// What both pages share; the other two call it `shared`.
+/// What both pages share; the other two call it `style`.
 pub const STYLE: (&str, &str) = ("feeds/style.css.hbs", include_str!("../../templates/feeds/style.css.hbs"));
 
 /// Headlines on a section's page.
@@ -30,44 +33,84 @@ const READERS: [(&str, &str); 3] = [
     ("NewsBlur", "https://www.newsblur.com/?url="),
 ];
 
-/// The two pages' templates, checked.
+/// The names under which the templates know each other.
+const NAMES: [&str; 3] = ["index", "section", "style"];
+
+/// The two pages' templates. They are compiled when the first page is rendered: most builds render none.
 pub struct Templates {
-    registry: Handlebars<'static>,
-    files: [String; 3],
+    /// The file's name, for problems, and its text; in the order of [`NAMES`].
+    texts: [(String, String); 3],
+    compiled: OnceLock<Result<Handlebars<'static>, Problem>>,
+}
+
+/// All that a page tells, before it is rendered.
+pub struct Draft<'a> {
+    /// In [`NAMES`].
+    template: usize,
+    page: Page<'a>,
 }
 
 impl Templates {
     /// Templates from their texts: for each of [`INDEX`], [`SECTION`] and [`STYLE`] the file's name, for problems, and
     /// the text.
-    ///
-    /// # Errors
-    /// A [`Problem`] with the line, if one is no Handlebars template.
-    pub fn new(index: (&str, &str), section: (&str, &str), style: (&str, &str)) -> Result<Self, Problem> {
-        let mut registry = Handlebars::new();
-        registry.set_strict_mode(true);
-        for (name, (file, text)) in [("index", index), ("section", section), ("style", style)] {
-            let template = Template::compile(text).map_err(|error| {
-                let (line, column) = error.pos().unwrap_or_default();
-                problem(file, text, line, column, &error.reason().to_string())
-            })?;
-            registry.register_template(name, template);
-        }
-        Ok(Templates { registry, files: [index.0, section.0, style.0].map(str::to_owned) })
+    pub fn new(index: (&str, &str), section: (&str, &str), style: (&str, &str)) -> Self {
+        let owned = |(file, text): (&str, &str)| (file.to_owned(), text.to_owned());
+        Templates { texts: [index, section, style].map(owned), compiled: OnceLock::new() }
     }
 
     /// The templates that ship.
-    ///
-    /// # Errors
-    /// Never: a test compiles them.
-    pub fn embedded() -> Result<Self, Problem> {
+    pub fn embedded() -> Self {
         Templates::new(INDEX, SECTION, STYLE)
     }
 
-    /// `index.html` of the folder of feeds.
+    /// Looks whether these are templates at all.
     ///
     /// # Errors
-    /// A [`Problem`] with the line, if the template asks for what is not there.
-    pub fn index(&self, newsroom: &Newsroom, plan: &Plan) -> Result<String, Problem> {
+    /// A [`Problem`] with the line, if one is no Handlebars template.
+    pub fn check(&self) -> Result<(), Problem> {
+        self.compiled().map(|_| ())
+    }
+
+    fn compiled(&self) -> Result<&Handlebars<'static>, Problem> {
+        self.compiled.get_or_init(|| compile(&self.texts)).as_ref().map_err(Problem::clone)
+    }
+
+    /// A hash of all that a page is made from; never 0.
+    pub fn key(&self, draft: &Draft<'_>) -> u64 {
+        let [index, section, style] = self.texts.each_ref().map(|(_, text)| text.as_bytes());
+        // There is nothing in it that cannot be written.
+        let page = serde_json::to_vec(&draft.page).unwrap_or_default();
+        fingerprint([NAMES[draft.template].as_bytes(), index, section, style, &page]).max(1)
+    }
+
+    /// The page's text.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the line, if a template is none, or asks for what is not there.
+    pub fn render(&self, draft: &Draft<'_>) -> Result<String, Problem> {
+        self.compiled()?.render(NAMES[draft.template], &draft.page).map_err(|error| {
+            let (line, column) = (error.line_no.unwrap_or_default(), error.column_no.unwrap_or_default());
+            problem(&self.texts[draft.template].0, "", line, column, &error.reason().to_string())
+        })
+    }
+}
+
+fn compile(texts: &[(String, String); 3]) -> Result<Handlebars<'static>, Problem> {
+    let mut registry = Handlebars::new();
+    registry.set_strict_mode(true);
+    for (name, (file, text)) in NAMES.into_iter().zip(texts) {
+        let template = Template::compile(text).map_err(|error| {
+            let (line, column) = error.pos().unwrap_or_default();
+            problem(file, text, line, column, &error.reason().to_string())
+        })?;
+        registry.register_template(name, template);
+    }
+    Ok(registry)
+}
+
+impl<'a> Draft<'a> {
+    /// `index.html` of the folder of feeds.
+    pub fn index(newsroom: &'a Newsroom, plan: &'a Plan) -> Self {
         let masthead = &newsroom.masthead;
         let whole = plan.feeds.iter().find(|feed| feed.of == Of::Whole && !feed.variant);
         let sections = plan.feeds.iter().filter(|feed| matches!(feed.of, Of::Section(_)) && !feed.variant);
@@ -95,14 +138,11 @@ impl Templates {
             sections: sections.map(|feed| Card::of(newsroom, feed, HEADLINES_EACH)).collect(),
             more: more.into_iter().filter(|more| !more.feeds.is_empty()).collect(),
         };
-        self.render(0, "index", &page)
+        Draft { template: 0, page }
     }
 
     /// The page of one section's feed, which stands in the section's folder.
-    ///
-    /// # Errors
-    /// A [`Problem`] with the line, if the template asks for what is not there.
-    pub fn section(&self, newsroom: &Newsroom, feed: &Feed) -> Result<String, Problem> {
+    pub fn section(newsroom: &'a Newsroom, feed: &'a Feed) -> Self {
         let masthead = &newsroom.masthead;
         let card = Card::of(newsroom, feed, HEADLINES);
         let page = Page {
@@ -121,14 +161,7 @@ impl Templates {
             sections: Vec::new(),
             more: Vec::new(),
         };
-        self.render(1, "section", &page)
-    }
-
-    fn render(&self, file: usize, name: &str, page: &Page) -> Result<String, Problem> {
-        self.registry.render(name, page).map_err(|error| {
-            let (line, column) = (error.line_no.unwrap_or_default(), error.column_no.unwrap_or_default());
-            problem(&self.files[file], "", line, column, &error.reason().to_string())
-        })
+        Draft { template: 1, page }
     }
 }
 
@@ -283,12 +316,13 @@ mod tests {
 
     #[test]
     fn the_templates_that_ship_can_be_used() {
-        assert!(Templates::embedded().is_ok());
+        assert_eq!(Templates::embedded().check(), Ok(()));
     }
 
     #[test]
     fn a_broken_template_is_told_with_its_line() {
-        let problem = Templates::new(("my/index.html.hbs", "<p>\n{{#if x}}\n</p>"), SECTION, STYLE).err().unwrap();
+        let problem =
+            Templates::new(("my/index.html.hbs", "<p>\n{{#if x}}\n</p>"), SECTION, STYLE).check().unwrap_err();
         assert_eq!(problem.place.file, "my/index.html.hbs");
         assert!(problem.place.line > 0, "{problem:?}");
     }

@@ -27,7 +27,7 @@ const NAMESPACES: [(&str, &str); 6] = [
 const TAIL: &str = "</channel></rss>";
 
 /// An `item` element. The crate writes items only as part of a channel; so it is cut out of one.
-pub fn fragment(item: &Item) -> String {
+pub fn fragment(item: &Item) -> Vec<u8> {
     let channel = Channel { items: vec![rss_item(item)], ..Channel::default() };
     let written = written(&channel);
     let start = written.find("<item>").unwrap_or_default();

@@ -22,58 +22,105 @@ pub(super) enum Writing {
 }
 
 /// What is `around`, with `text` in the place of the mark; as it is, where there is no mark.
-pub(super) fn splice(around: &str, text: &str, writing: Writing) -> String {
-    let Some(at) = memmem::find(around.as_bytes(), MARK.as_bytes()) else { return around.to_owned() };
+pub(super) fn splice(around: &str, text: &str, writing: Writing) -> Vec<u8> {
+    let Some(at) = memmem::find(around.as_bytes(), MARK.as_bytes()) else { return around.as_bytes().to_vec() };
     let (before, after) = (&around[..at], &around[at + MARK.len()..]);
     let escapes = match writing {
         Writing::Cdata => 0,
         Writing::Xml | Writing::Json => text.len() / 4,
     };
-    let mut out = String::with_capacity(around.len() + text.len() + escapes);
-    out.push_str(before);
+    let mut out = Vec::with_capacity(around.len() + text.len() + escapes);
+    out.extend_from_slice(before.as_bytes());
     match writing {
-        Writing::Xml => escaped(&mut out, text, |byte| match byte {
-            b'&' => Some("&amp;"),
-            b'<' => Some("&lt;"),
-            b'>' => Some("&gt;"),
-            b'"' => Some("&quot;"),
-            b'\'' => Some("&apos;"),
-            _ => None,
-        }),
+        Writing::Xml => escaped(&mut out, text, &XML),
         // The sequence that ends a section is parted between two.
         Writing::Cdata => {
             let mut copied = 0;
             for at in memmem::find_iter(text.as_bytes(), b"]]>") {
-                out.push_str(&text[copied..at]);
-                out.push_str("]]]]><![CDATA[");
+                out.extend_from_slice(&text.as_bytes()[copied..at]);
+                out.extend_from_slice(b"]]]]><![CDATA[");
                 copied = at + 2;
             }
-            out.push_str(&text[copied..]);
+            out.extend_from_slice(&text.as_bytes()[copied..]);
         }
-        Writing::Json => escaped(&mut out, text, |byte| match byte {
-            b'"' => Some("\\\""),
-            b'\\' => Some("\\\\"),
-            b'\n' => Some("\\n"),
-            b'\t' => Some("\\t"),
-            // No text of ours has other control characters.
-            _ => None,
-        }),
+        Writing::Json => escaped(&mut out, text, &JSON),
     }
-    out.push_str(after);
+    out.extend_from_slice(after.as_bytes());
     out
 }
 
-/// Copies whole stretches. Every byte that `replaced` knows is ASCII, so the cuts fall between characters.
-fn escaped(out: &mut String, text: &str, replaced: impl Fn(u8) -> Option<&'static str>) {
-    let mut copied = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if let Some(replacement) = replaced(byte) {
-            out.push_str(&text[copied..at]);
-            out.push_str(replacement);
-            copied = at + 1;
+/// Text that is escaped before it is copied: small enough to stay where the processor has it at hand.
+const WINDOW: usize = 256;
+
+/// Bytes that are looked at together.
+const BLOCK: usize = 16;
+
+/// The longest replacement, filled up to a size that is copied at once.
+const LONGEST: usize = 8;
+
+/// For each byte what is written for it, and how much of that counts. All that is replaced is ASCII, so the cuts fall
+/// between characters.
+struct Escapes {
+    replaced: [u8; REPLACED],
+    by: [([u8; LONGEST], u8); 256],
+}
+
+/// How many bytes a format replaces at most.
+const REPLACED: usize = 5;
+
+const XML: Escapes =
+    Escapes::new([(b'&', b"&amp;"), (b'<', b"&lt;"), (b'>', b"&gt;"), (b'"', b"&quot;"), (b'\'', b"&apos;")]);
+
+// No text of ours has other control characters.
+const JSON: Escapes =
+    Escapes::new([(b'"', b"\\\""), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\t', b"\\t"), (b'\t', b"\\t")]);
+
+impl Escapes {
+    const fn new(pairs: [(u8, &[u8]); REPLACED]) -> Escapes {
+        let (mut replaced, mut by) = ([0; REPLACED], [([0; LONGEST], 1); 256]);
+        let mut byte = u8::MAX;
+        while byte > 0 {
+            by[byte as usize].0[0] = byte;
+            byte -= 1;
         }
+        let mut pair = 0;
+        while pair < REPLACED {
+            let (byte, replacement) = pairs[pair];
+            replaced[pair] = byte;
+            let mut at = 0_u8;
+            while (at as usize) < replacement.len() {
+                by[byte as usize].0[at as usize] = replacement[at as usize];
+                at += 1;
+            }
+            by[byte as usize].1 = at;
+            pair += 1;
+        }
+        Escapes { replaced, by }
     }
-    out.push_str(&text[copied..]);
+}
+
+/// Appends the text, escaped. In most blocks there is nothing to do; the others are written byte by byte, each with as
+/// many bytes as the longest replacement has, over whose end the next one is written: without a branch to be guessed wrong.
+fn escaped(out: &mut Vec<u8>, text: &str, escapes: &Escapes) {
+    let mut scratch = [0; WINDOW * LONGEST];
+    for window in text.as_bytes().chunks(WINDOW) {
+        let mut end = 0;
+        for block in window.chunks(BLOCK) {
+            if let Ok(block) = <&[u8; BLOCK]>::try_from(block)
+                && !block.iter().fold(false, |any, byte| any | escapes.replaced.contains(byte))
+            {
+                scratch[end..end + BLOCK].copy_from_slice(block);
+                end += BLOCK;
+                continue;
+            }
+            for byte in block {
+                let (written, length) = &escapes.by[usize::from(*byte)];
+                scratch[end..end + LONGEST].copy_from_slice(written);
+                end += usize::from(*length);
+            }
+        }
+        out.extend_from_slice(&scratch[..end]);
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +150,8 @@ mod tests {
         let wanted = by_the_crates(text);
         for ((around, wanted), writing) in around.iter().zip(&wanted).zip([Writing::Cdata, Writing::Xml, Writing::Json])
         {
-            assert_eq!(splice(around, text, writing), *wanted, "{writing:?} of {text:?}");
+            let spliced = String::from_utf8(splice(around, text, writing)).unwrap();
+            assert_eq!(spliced, *wanted, "{writing:?} of {text:?}");
         }
     }
 
@@ -116,14 +164,23 @@ mod tests {
 
     #[test]
     fn without_a_mark_nothing_happens() {
-        assert_eq!(splice("<item></item>", "text", Writing::Xml), "<item></item>");
+        assert_eq!(splice("<item></item>", "text", Writing::Xml), b"<item></item>");
     }
 
     proptest! {
         #[test]
         fn any_text_is_written_as_the_crates_write_it(
             text in prop::collection::vec(
-                prop_oneof![Just("]]>".to_owned()), Just("]".to_owned()), "[<>&\"'\\\\\n\t\\]]{0,3}", ".{0,4}"],
+                prop_oneof![
+                    Just("]]>".to_owned()),
+                    Just("]".to_owned()),
+                    "[<>&\"'\\\\\n\t\\]]{0,3}",
+                    ".{0,4}",
+                    // Blocks and windows with nothing in them, and with nothing else.
+                    "[a-z ]{10,40}",
+                    "\"{10,40}",
+                    "[&'é]{200,300}",
+                ],
                 0..30,
             ),
         ) {

@@ -92,22 +92,27 @@ fn allowed(c: char) -> bool {
 /// Whether a text may hold something that [`xml_chars`] changes; cheap, and never wrongly `false`.
 fn suspicious(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let last = bytes.len().saturating_sub(2);
+    let mut from = 0;
     // Whole stretches first: the compiler looks at many bytes at once there.
-    let found = (0..last).step_by(STRETCH).any(|from| {
-        let to = last.min(from + STRETCH);
-        let next = bytes[from + 1..=to].iter().zip(&bytes[from + 2..to + 2]);
-        let unusual = bytes[from..to].iter().zip(next).fold(false, |any, (a, (b, c))| any | unusual(*a, *b, *c));
-        unusual && (from..to).any(|at| suspicious_at(bytes, at))
-    });
-    found || (last..bytes.len()).any(|at| suspicious_at(bytes, at))
+    while let Some(stretch) = bytes.get(from..from + STRETCH + 2).and_then(|s| <&[u8; STRETCH + 2]>::try_from(s).ok()) {
+        let mut any = 0;
+        for at in 0..STRETCH {
+            any |= u8::from(unusual(stretch[at], stretch[at + 1], stretch[at + 2]));
+        }
+        if any != 0 && (from..from + STRETCH).any(|at| suspicious_at(bytes, at)) {
+            return true;
+        }
+        from += STRETCH;
+    }
+    (from..bytes.len()).any(|at| suspicious_at(bytes, at))
 }
 
 /// Bytes that are looked at together.
 const STRETCH: usize = 64;
 
-/// Whether these bytes may be what [`suspicious_at`] looks for. Without branches, so that sixteen are compared at once.
+/// Whether these bytes may be what [`suspicious_at`] looks for. Without branches, so that many are compared at once.
 #[allow(clippy::needless_bitwise_bool)]
+#[inline]
 fn unusual(a: u8, b: u8, c: u8) -> bool {
     let control = (a < b' ') & (a != b'\n') & (a != b'\t') | (a == 0x7F) | (a == 0xC2) & (b < 0xA0);
     control | (a == 0xE2) & (b < 0x82) & (c >= 0xA6) | (a == 0xEF) & (b >= 0xB7) | (a >= 0xF0) & (c == 0xBF)

@@ -1,10 +1,14 @@
 //! The metadata at the head of an article's file, as written.
 
+// In its plainest form, without the YAML library.
+mod plain;
+
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 use super::problem::Problem;
+use super::yaml::{self, Document, Source};
 
 /// The line before and after the metadata.
 const FENCE: &str = "---";
@@ -91,6 +95,14 @@ pub struct Head {
     pub body: Option<String>,
     /// Streams only: `markdown`, `html` or `text`.
     pub format: Option<String>,
+}
+
+/// Reads metadata. Keys that only streams have are not suggested to anybody.
+pub fn read(source: Source<'_>) -> Document<Head> {
+    match plain::read(source.text) {
+        Some(head) => Document { value: Some(head), unusable: Vec::new(), problems: Vec::new() },
+        None => yaml::parse(source, &["body", "format"]),
+    }
 }
 
 /// An author as written.

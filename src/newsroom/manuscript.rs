@@ -15,7 +15,7 @@ use super::fingerprint::fingerprint;
 use super::front_matter::{self, Head};
 use super::problem::{Problem, Severity};
 use super::slug;
-use super::yaml::{self, Locate, Source};
+use super::yaml::{Locate, Source};
 use check::Checker;
 
 /// A body larger than this is no article.
@@ -45,7 +45,7 @@ pub struct Manuscript {
     pub draft: bool,
     /// From when on it is no more, and why.
     pub withdrawn: Option<(DateTime<FixedOffset>, Option<String>)>,
-    /// A hash of the body alone; `None` for an empty one. Part of how an id is kept.
+    /// A hash of the body alone, by which an id is kept; `None` for an empty one, and where the article brings its own id.
     pub body_fingerprint: Option<u64>,
     /// Files in the folder of articles that the body links to.
     pub links: Vec<String>,
@@ -98,7 +98,7 @@ pub fn from_files(body: Option<File<'_>>, sidecar: Option<File<'_>>, context: &C
             return refuse(Problem::new(main.name, what).help(help));
         }
     };
-    let document = yaml::parse::<Head>(source, &["body", "format"]);
+    let document = front_matter::read(source);
     let mut problems = document.problems;
     let Some(mut head) = document.value else { return Read { manuscript: None, problems } };
     for (key, stray) in [("body", head.body.take()), ("format", head.format.take())] {
@@ -170,6 +170,9 @@ pub fn check(
 }
 
 fn text_of<'a>(file: &File<'a>) -> Result<&'a str, Problem> {
+    if let Ok(text) = simdutf8::basic::from_utf8(file.bytes) {
+        return Ok(text);
+    }
     std::str::from_utf8(file.bytes).map_err(|error| {
         let good = std::str::from_utf8(&file.bytes[..error.valid_up_to()]).unwrap_or_default();
         let mut problem = Problem::in_text(file.name, good, 1, good.len()..good.len(), "this is not UTF-8 text");

@@ -13,9 +13,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use super::directory::BuildError;
-use super::directory::Folder;
+use super::directory::{self, Folder, Laid, Lay};
 use crate::feed::archive::{self, Document, Feed, Plan};
-use crate::feed::page::{HEADLINES, Templates};
+use crate::feed::page::{Draft, HEADLINES, Templates};
 use crate::feed::{self, Content, Format, Fragments, Options, opml};
 use crate::newsroom::fingerprint::fingerprint;
 use crate::newsroom::{Article, Bodies, Body, Newsroom, Problem};
@@ -27,6 +27,9 @@ const CHUNK: usize = 64;
 /// Articles that may wait in open documents. A newsroom with so many feeds that theirs are more (one for each of its tags,
 /// say) is built in several rounds: its articles are rendered more than once, and memory stays bounded.
 const OPEN_ARTICLES: usize = 8192;
+
+/// So many files that replace others are waited for together, until the disk has them.
+const COMPANY: usize = 96;
 
 /// What a build did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,13 +63,13 @@ pub struct Order<'a> {
     pub templates: &'a Templates,
 }
 
-/// What is known of the documents of an earlier build, by path.
+/// What is known of the files of an earlier build, by path.
 pub type Known = BTreeMap<String, Printed>;
 
-/// A document as it was built.
+/// A document, a page or a list as it was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Printed {
-    /// A hash of all that the document was made from, except for the options and the masthead; 0 where it must be made
+    /// A hash of all that the file was made from, except for the options and the masthead; 0 where it must be made
     /// again whatever happens, because there was a problem that has to be told again.
     pub key: u64,
     /// Its file.
@@ -125,36 +128,34 @@ pub fn rebuild(
     known: &Known,
     scope: Scope<'_>,
 ) -> Result<Rebuilt, BuildError> {
-    // Templates first: a fault in one must not leave half of the folder new.
-    let template = |problem| BuildError::Template(Box::new(problem));
-    let mut pages = vec![
-        ("index.html".to_owned(), order.templates.index(order.newsroom, order.plan).map_err(template)?),
-        (opml::FILE.to_owned(), opml::write(order.newsroom, order.plan)),
-    ];
-    for feed in order.plan.feeds.iter().filter(|feed| matches!(feed.of, archive::Of::Section(_))) {
-        if let Some(path) = feed.page_path() {
-            pages.push((path, order.templates.section(order.newsroom, feed).map_err(template)?));
-        }
-    }
-    let sheets = sheets(&order, there, known, scope);
+    let is_fresh = |path: &String, key: u64| {
+        known.get(path).is_some_and(|known| {
+            known.key == key && (matches!(scope, Scope::Around(_)) || there.get(path) == Some(&known.stamp))
+        })
+    };
+    // Pages first: a fault in a template must not leave half of the folder new.
+    let leaves = leaves(&order, is_fresh).map_err(|problem| BuildError::Template(Box::new(problem)))?;
+    let sheets = sheets(&order, is_fresh, scope);
     let (stale, fresh): (Vec<Sheet>, Vec<Sheet>) = sheets.into_iter().partition(|sheet| sheet.stale);
+    let unchanged = leaves.iter().filter(|leaf| leaf.text.is_none()).map(|leaf| leaf.path.clone());
     let mut printed: Known = fresh
         .into_iter()
         .flat_map(|sheet| sheet.paths)
+        .chain(unchanged)
         .filter_map(|path| known.get_key_value(&path))
         .map(|(path, printed)| (path.clone(), *printed))
         .collect();
-    let press = Press { order, folder, done: Mutex::default() };
+    let press = Press { order, folder, done: Mutex::default(), laid: Mutex::default() };
     let built = rounds(&stale, order.options.items)
         .into_iter()
         .try_for_each(|sheets| press.round(sheets))
-        .and_then(|()| pages.par_iter().try_for_each(|(path, text)| press.put_page(path, text)));
+        .and_then(|()| leaves.par_iter().try_for_each(|leaf| press.put_leaf(leaf)))
+        .and_then(|()| press.settle());
     let done = press.done.into_inner().unwrap_or_else(PoisonError::into_inner);
     built?;
     printed.extend(done.printed);
     let untouched = known.keys().filter(|_| matches!(scope, Scope::Around(_)));
-    let pages = pages.iter().map(|(path, _)| path);
-    let kept = printed.keys().chain(untouched).chain(pages).map(String::as_str).collect::<BTreeSet<_>>();
+    let kept = printed.keys().chain(untouched).map(String::as_str).collect::<BTreeSet<_>>();
     let removed = folder.sweep(there.keys(), &kept)?;
     let mut report = BuildReport {
         documents: kept.len(),
@@ -201,6 +202,34 @@ pub fn neighbours(plan: &Plan, places: &BTreeSet<u32>, items: usize) -> BTreeSet
     plan.feeds.iter().flat_map(around).collect()
 }
 
+/// A page for people, or the list of feeds.
+struct Leaf {
+    path: String,
+    key: u64,
+    /// `None` where it is as it would be made again.
+    text: Option<String>,
+}
+
+/// Every page and the list. Only pages that have to be made are rendered.
+fn leaves(order: &Order<'_>, is_fresh: impl Fn(&String, u64) -> bool) -> Result<Vec<Leaf>, Problem> {
+    let Order { newsroom, plan, templates, .. } = order;
+    let page = |path: String, draft: Draft<'_>| {
+        let key = templates.key(&draft);
+        let text = if is_fresh(&path, key) { None } else { Some(templates.render(&draft)?) };
+        Ok(Leaf { path, key, text })
+    };
+    let list = opml::write(newsroom, plan);
+    let (path, key) = (opml::FILE.to_owned(), fingerprint([list.as_bytes()]).max(1));
+    let text = (!is_fresh(&path, key)).then_some(list);
+    let mut leaves = vec![page("index.html".to_owned(), Draft::index(newsroom, plan))?, Leaf { path, key, text }];
+    for feed in plan.feeds.iter().filter(|feed| matches!(feed.of, archive::Of::Section(_))) {
+        if let Some(path) = feed.page_path() {
+            leaves.push(page(path, Draft::section(newsroom, feed))?);
+        }
+    }
+    Ok(leaves)
+}
+
 /// A document of the plan.
 struct Sheet<'a> {
     feed: usize,
@@ -212,7 +241,7 @@ struct Sheet<'a> {
 }
 
 /// Every document in question, and whether it has to be made.
-fn sheets<'a>(order: &Order<'a>, there: &BTreeMap<String, Stamp>, known: &Known, scope: Scope<'_>) -> Vec<Sheet<'a>> {
+fn sheets<'a>(order: &Order<'a>, is_fresh: impl Fn(&String, u64) -> bool + Sync, scope: Scope<'_>) -> Vec<Sheet<'a>> {
     let keys: Vec<u64> = match scope {
         Scope::All => order.newsroom.articles.par_iter().map(|article| key_of(article)).collect(),
         Scope::Around(_) => Vec::new(),
@@ -229,10 +258,7 @@ fn sheets<'a>(order: &Order<'a>, there: &BTreeMap<String, Stamp>, known: &Known,
         let sheet = |document: Document<'a>| {
             let key = document_key(order.newsroom, &document, key);
             let paths = Format::ALL.map(|format| document.path(format));
-            let fresh = |path: &String| {
-                known.get(path).is_some_and(|known| known.key == key && there.get(path) == Some(&known.stamp))
-            };
-            let stale = !paths.iter().all(fresh);
+            let stale = !paths.iter().all(|path| is_fresh(path, key));
             Sheet { feed: at, document, paths, key, stale }
         };
         documents.into_iter().map(sheet).collect::<Vec<_>>()
@@ -265,6 +291,8 @@ struct Press<'a> {
     order: Order<'a>,
     folder: &'a Folder,
     done: Mutex<Done>,
+    /// Files that replace others, in the order in which they were made.
+    laid: Mutex<Vec<(String, u64, Laid)>>,
 }
 
 #[derive(Default)]
@@ -371,19 +399,45 @@ impl Press<'_> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).problems.push(problem);
     }
 
-    fn put(&self, path: &str, pieces: &[&str], key: u64) -> Result<(), BuildError> {
-        let put = self.folder.put(path, pieces)?;
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.printed.insert(path.to_owned(), Printed { key, stamp: put.stamp });
-        done.written.extend(put.written.then(|| path.to_owned()));
+    /// Makes a file hold these pieces. What replaces another file waits for company: see [`Press::settle`].
+    fn put(&self, path: &str, pieces: &[&[u8]], key: u64) -> Result<(), BuildError> {
+        let full = match self.folder.lay(path, pieces)? {
+            Lay::Unchanged(stamp) => {
+                self.done(path.to_owned(), key, stamp, false);
+                return Ok(());
+            }
+            Lay::New(stamp) => {
+                self.done(path.to_owned(), key, stamp, true);
+                return Ok(());
+            }
+            Lay::Waits(laid) => {
+                let mut waiting = self.laid.lock().unwrap_or_else(PoisonError::into_inner);
+                waiting.push((path.to_owned(), key, laid));
+                waiting.len() >= COMPANY
+            }
+        };
+        if full { self.settle() } else { Ok(()) }
+    }
+
+    /// Puts what waits into its place, in the order in which it was made, when all of it is on the disk.
+    fn settle(&self) -> Result<(), BuildError> {
+        let waiting = std::mem::take(&mut *self.laid.lock().unwrap_or_else(PoisonError::into_inner));
+        directory::sync(waiting.iter().map(|(_, _, laid)| laid))?;
+        for (path, key, laid) in waiting {
+            let stamp = laid.settle()?;
+            self.done(path, key, stamp, true);
+        }
         Ok(())
     }
 
-    fn put_page(&self, path: &str, text: &str) -> Result<(), BuildError> {
-        let put = self.folder.put(path, &[text])?;
+    fn done(&self, path: String, key: u64, stamp: Stamp, written: bool) {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.written.extend(put.written.then(|| path.to_owned()));
-        Ok(())
+        done.written.extend(written.then(|| path.clone()));
+        done.printed.insert(path, Printed { key, stamp });
+    }
+
+    fn put_leaf(&self, leaf: &Leaf) -> Result<(), BuildError> {
+        leaf.text.as_ref().map_or(Ok(()), |text| self.put(&leaf.path, &[text.as_bytes()], leaf.key))
     }
 }
 
@@ -449,16 +503,16 @@ fn too_long(article: &Article, body: &Body) -> Problem {
 }
 
 /// A document's text in pieces, newest article first.
-fn pieces<'a>(frame: &'a feed::Frame, fragments: &'a [Arc<Fragments>], format: Format) -> Vec<&'a str> {
+fn pieces<'a>(frame: &'a feed::Frame, fragments: &'a [Arc<Fragments>], format: Format) -> Vec<&'a [u8]> {
     let mut pieces = Vec::with_capacity(2 * fragments.len() + 2);
-    pieces.push(frame.head.as_str());
+    pieces.push(frame.head.as_bytes());
     for (at, fragment) in fragments.iter().rev().enumerate() {
         if at > 0 {
-            pieces.push(frame.between);
+            pieces.push(frame.between.as_bytes());
         }
         pieces.push(fragment.get(format));
     }
-    pieces.push(frame.tail);
+    pieces.push(frame.tail.as_bytes());
     pieces
 }
 

@@ -11,6 +11,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use rayon::prelude::*;
+use tempfile::NamedTempFile;
 
 use crate::feed::{Format, GENERATOR, opml};
 use crate::stamp::Stamp;
@@ -20,6 +21,9 @@ const UNFINISHED: &str = ".pressrun-";
 
 /// Entries of a folder that one thread takes at a time.
 const SHARE: usize = 64;
+
+/// Threads that wait for the disk.
+const WAITERS: usize = 8;
 
 /// How much of a file is looked at to see who made it, in bytes.
 const HEAD: u64 = 64 * 1024;
@@ -52,19 +56,61 @@ pub enum BuildError {
 impl BuildError {
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BuildError::Full { path: path.to_owned() },
+            // A limit of the file system or of this user's is as good as no room.
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                BuildError::Full { path: path.to_owned() }
+            }
             _ => BuildError::Unwritable { path: path.to_owned(), source },
         }
     }
 }
 
 /// What became of a file that was to hold certain bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Put {
-    /// Whether it did not hold them already.
-    pub written: bool,
-    /// Its stamp, now that it does.
-    pub stamp: Stamp,
+#[derive(Debug)]
+pub enum Lay {
+    /// It holds them already.
+    Unchanged(Stamp),
+    /// It was not there, and holds them now.
+    New(Stamp),
+    /// They stand beside its place.
+    Waits(Laid),
+}
+
+/// A file beside the place of another, which it is to replace. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Laid {
+    unfinished: NamedTempFile,
+    place: PathBuf,
+}
+
+impl Laid {
+    /// Puts it into its place; [`sync`] must have been called before.
+    ///
+    /// # Errors
+    /// [`BuildError::Unwritable`] or [`BuildError::Full`]; the old file is then as it was.
+    pub fn settle(self) -> Result<Stamp, BuildError> {
+        let Laid { unfinished, place } = self;
+        put(unfinished, &place)
+    }
+}
+
+/// Waits until all of these are on the disk. They are waited for at the same time: a disk writes ten files in hardly more
+/// time than one.
+///
+/// # Errors
+/// [`BuildError::Unwritable`] or [`BuildError::Full`].
+pub fn sync<'a>(laid: impl Iterator<Item = &'a Laid>) -> Result<(), BuildError> {
+    let laid: Vec<&Laid> = laid.collect();
+    let share = |share: &[&Laid]| {
+        share.iter().try_for_each(|laid| laid.unfinished.as_file().sync_data().map_err(BuildError::at(&laid.place)))
+    };
+    std::thread::scope(|scope| {
+        let shares = laid.chunks(laid.len().div_ceil(WAITERS).max(1));
+        let others: Vec<_> = shares.clone().skip(1).map(|other| scope.spawn(move || share(other))).collect();
+        let first = shares.clone().next().map_or(Ok(()), share);
+        let gone = |_| Err(BuildError::at(Path::new(""))(io::Error::other("a thread ended")));
+        others.into_iter().map(|other| other.join().unwrap_or_else(gone)).fold(first, Result::and)
+    })
 }
 
 /// A folder of feeds that nobody else builds at the same time.
@@ -104,18 +150,18 @@ impl Folder {
     }
 
     /// Makes a file hold these pieces, one after the other, if it did not already. `path` is relative, its parts parted
-    /// by `/`.
+    /// by `/`. What replaces a file waits beside it.
     ///
     /// # Errors
     /// Any [`BuildError`] but that of templates; the file is then as it was.
-    pub fn put(&self, path: &str, pieces: &[&str]) -> Result<Put, BuildError> {
+    pub fn lay(&self, path: &str, pieces: &[&[u8]]) -> Result<Lay, BuildError> {
         let place = self.place(path)?;
         let old = fs::symlink_metadata(&place).ok().filter(fs::Metadata::is_file);
         if let Some(old) = &old
             && old.len() == pieces.iter().map(|piece| piece.len() as u64).sum::<u64>()
             && fs::read(&place).is_ok_and(|there| is_made_of(&there, pieces))
         {
-            return Ok(Put { written: false, stamp: Stamp::of(old) });
+            return Ok(Lay::Unchanged(Stamp::of(old)));
         }
         let folder = place.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(BuildError::at(folder))?;
@@ -125,13 +171,9 @@ impl Folder {
         builder.permissions(<fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o644));
         let mut unfinished = builder.tempfile_in(folder).map_err(BuildError::at(&place))?;
         write(unfinished.as_file_mut(), pieces).map_err(BuildError::at(&place))?;
-        if let Some(old) = old {
-            unfinished.as_file().set_permissions(old.permissions()).map_err(BuildError::at(&place))?;
-            unfinished.as_file().sync_data().map_err(BuildError::at(&place))?;
-        }
-        let file = unfinished.persist(&place).map_err(|error| BuildError::at(&place)(error.error))?;
-        let metadata = file.metadata().map_err(BuildError::at(&place))?;
-        Ok(Put { written: true, stamp: Stamp::of(&metadata) })
+        let Some(old) = old else { return put(unfinished, &place).map(Lay::New) };
+        unfinished.as_file().set_permissions(old.permissions()).map_err(BuildError::at(&place))?;
+        Ok(Lay::Waits(Laid { unfinished, place }))
     }
 
     /// Removes feeds, feed pages and lists that this program made and that are not in `kept` (paths as for
@@ -171,6 +213,12 @@ impl Folder {
     }
 }
 
+/// Renames a whole file into its place.
+fn put(unfinished: NamedTempFile, place: &Path) -> Result<Stamp, BuildError> {
+    let file = unfinished.persist(place).map_err(|error| BuildError::at(place)(error.error))?;
+    file.metadata().map(|metadata| Stamp::of(&metadata)).map_err(BuildError::at(place))
+}
+
 fn files_below(folder: &Path, prefix: &str) -> Result<Vec<(String, Stamp)>, BuildError> {
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let found = entries.map_err(BuildError::at(folder))?.into_par_iter().with_min_len(SHARE).map(|entry| {
@@ -189,14 +237,13 @@ fn files_below(folder: &Path, prefix: &str) -> Result<Vec<(String, Stamp)>, Buil
     Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
-fn is_made_of(mut bytes: &[u8], pieces: &[&str]) -> bool {
-    pieces.iter().all(|piece| bytes.strip_prefix(piece.as_bytes()).inspect(|rest| bytes = rest).is_some())
-        && bytes.is_empty()
+fn is_made_of(mut bytes: &[u8], pieces: &[&[u8]]) -> bool {
+    pieces.iter().all(|piece| bytes.strip_prefix(*piece).inspect(|rest| bytes = rest).is_some()) && bytes.is_empty()
 }
 
 /// Writes the pieces without putting them together first.
-fn write(file: &mut File, pieces: &[&str]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice> = pieces.iter().map(|piece| IoSlice::new(piece.as_bytes())).collect();
+fn write(file: &mut File, pieces: &[&[u8]]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
     let mut rest = slices.as_mut_slice();
     // Empty ones go, or writing nothing would look like a full disk.
     IoSlice::advance_slices(&mut rest, 0);

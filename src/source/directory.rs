@@ -163,8 +163,9 @@ impl Bodies for Folder {
             return Ok(body::render(article, Format::Text, "")); // a piece that is metadata only
         };
         let bytes = std::fs::read(self.root.join(path)).map_err(|error| unreadable(&self.name, path, &error))?;
-        let text = String::from_utf8(bytes).map_err(|_| Problem::new(file, "this is not UTF-8 text any more"))?;
-        let split = front_matter::split(&text, file)?;
+        let text =
+            simdutf8::basic::from_utf8(&bytes).map_err(|_| Problem::new(file, "this is not UTF-8 text any more"))?;
+        let split = front_matter::split(text, file)?;
         if self.addresses.is_empty() {
             return Ok(body::render(article, format, split.body));
         }

@@ -193,7 +193,7 @@ impl Sample {
     }
 
     fn build(&self, folder: &Path) -> BuildReport {
-        build(&self.newsroom, self, &Sample::options(), &Templates::embedded().unwrap(), folder, || {}).unwrap()
+        build(&self.newsroom, self, &Sample::options(), &Templates::embedded(), folder, || {}).unwrap()
     }
 }
 
@@ -417,7 +417,7 @@ fn the_second_build_waits_for_the_first() {
     let (says, heard) = mpsc::channel();
     let second = std::thread::spawn(move || {
         let waited = says.clone();
-        let templates = Templates::embedded().unwrap();
+        let templates = Templates::embedded();
         let sample = Sample::new();
         build(&sample.newsroom, &sample, &Options::default(), &templates, &path, || waited.send("waits").unwrap())
             .unwrap();
@@ -448,8 +448,7 @@ fn a_folder_that_refuses_leaves_every_feed_whole() {
     let blocked = folder.path().join("politics/rss.xml");
     fs::remove_file(&blocked).unwrap();
     fs::create_dir(&blocked).unwrap();
-    let error =
-        build(&sample.newsroom, &sample, &Sample::options(), &Templates::embedded().unwrap(), folder.path(), || {});
+    let error = build(&sample.newsroom, &sample, &Sample::options(), &Templates::embedded(), folder.path(), || {});
     assert!(error.unwrap_err().to_string().contains("politics/rss.xml"));
     whole(folder.path());
     fs::remove_dir(&blocked).unwrap();

@@ -219,7 +219,7 @@ impl Room {
     /// Builds; answers what is wrong with the articles, too.
     fn build_and_tell(&self, articles: &str, feeds: &str, cache: &str) -> (Built, Vec<Problem>) {
         let source = self.source(self.path(articles));
-        let templates = Templates::embedded().unwrap();
+        let templates = Templates::embedded();
         let extra = |by, content| Extra { by, content };
         let feed = Options {
             items: self.items,

@@ -119,7 +119,8 @@ impl Checker<'_> {
             .unwrap_or_default();
         links.sort_unstable();
         links.dedup();
-        Manuscript { article, has_id: id.is_some(), draft, withdrawn, body_fingerprint: of_body(piece.body), links }
+        let body_fingerprint = if id.is_none() { of_body(piece.body) } else { None };
+        Manuscript { article, has_id: id.is_some(), draft, withdrawn, body_fingerprint, links }
     }
 
     fn title(&mut self, written: Option<&str>) -> String {
