@@ -47,12 +47,11 @@ impl Journal {
     /// This object has arrived.
     pub(super) fn note(&mut self, path: &str, object: &Object) -> Result<(), PublishError> {
         let write = |file: &mut Option<File>| {
-            let file = match file {
-                Some(file) => file,
-                None => {
-                    fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
-                    file.insert(File::options().create(true).append(true).open(&self.path)?)
-                }
+            let file = if let Some(file) = file {
+                file
+            } else {
+                fs::create_dir_all(self.path.parent().unwrap_or(Path::new(".")))?;
+                file.insert(File::options().create(true).append(true).open(&self.path)?)
             };
             let line = Line { target: self.target.clone(), path: path.to_owned(), object: object.clone() };
             let mut line = serde_json::to_vec(&line)?;

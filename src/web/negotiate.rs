@@ -227,7 +227,9 @@ mod tests {
 
     fn asked<'a>(pairs: &[(&str, &'a str)]) -> Asked<'a> {
         let mut asked = Asked::new("/feeds/rss.xml");
-        pairs.iter().for_each(|(name, value)| asked.note(name, value.as_bytes()));
+        for (name, value) in pairs {
+            asked.note(name, value.as_bytes());
+        }
         asked
     }
 

@@ -175,9 +175,10 @@ impl Drop for Place {
 
 async fn converse(place: Place, state: Arc<State>, socket: TcpStream, peer: SocketAddr) {
     let shared = &place.shared;
-    let end = match shared.express {
-        true => Express::new(shared.clone(), state.clone(), socket).run().await,
-        false => End::Hyper(socket, Vec::new()),
+    let end = if shared.express {
+        Express::new(shared.clone(), state.clone(), socket).run().await
+    } else {
+        End::Hyper(socket, Vec::new())
     };
     // In boxes, so that what waits in the express is small.
     match end {
@@ -310,7 +311,9 @@ impl Answering {
 /// What of a request for a file decides the answer.
 fn asked<B>(request: &Request<B>) -> Asked<'_> {
     let mut asked = Asked::new(request.uri().path());
-    request.headers().iter().for_each(|(name, value)| asked.note(name.as_str(), value.as_bytes()));
+    for (name, value) in request.headers() {
+        asked.note(name.as_str(), value.as_bytes());
+    }
     asked
 }
 
