@@ -60,7 +60,7 @@ impl Crowd {
     fn be(at: &str) {
         let connect = |_| {
             let mut socket = TcpStream::connect(at).unwrap();
-            socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
             socket.write_all(FEED).unwrap();
             socket
         };
@@ -136,7 +136,9 @@ fn ten_thousand_idle_connections_and_fifty_slow_readers_do_not_slow_a_request() 
     let alone = memory(&serving.child);
 
     let mut crowd: Vec<Crowd> = (0..PROCESSES).map(|_| Crowd::start(&serving)).collect();
-    crowd.iter_mut().for_each(|part| part.wait_for("idle"));
+    for part in &mut crowd {
+        part.wait_for("idle");
+    }
     let with_crowd = memory(&serving.child);
     let mut slow: Vec<_> = (0..SLOW)
         .map(|_| {

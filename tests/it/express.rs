@@ -4,6 +4,7 @@ use crate::wire::{PUBLIC, Served, build, write};
 use pressrun::web::Options;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use url::Url;
@@ -220,10 +221,10 @@ fn request(tags: Vec<String>, dates: Vec<String>) -> impl Strategy<Value = Strin
                 text.push_str(&format!("X-Many: lines{end}").repeat(40));
             }
             for (name, value) in lines {
-                text.push_str(&format!("{name}: {value}{end}"));
+                write!(text, "{name}: {value}{end}").unwrap();
             }
             if let Some(tag) = news {
-                text.push_str(&format!("A-IM: feed{end}If-None-Match: {tag}{end}"));
+                write!(text, "A-IM: feed{end}If-None-Match: {tag}{end}").unwrap();
             }
             text + end
         },

@@ -11,7 +11,7 @@ use url::Url;
 
 /// Longer than a limit and the quarter of a second within which it is kept.
 const LIMIT: Duration = Duration::from_millis(500);
-const OVER: Duration = Duration::from_millis(1_000);
+const OVER: Duration = Duration::from_secs(1);
 
 fn options(folder: &Path) -> Options {
     build(folder, 8);
@@ -200,7 +200,7 @@ fn a_body_that_drips_in_is_not_waited_for_longer_than_the_limit() {
         assert!(begun.elapsed() < Duration::from_secs(10), "still listened to");
         std::thread::sleep(Duration::from_millis(20));
     };
-    assert!(ended >= LIMIT - Duration::from_millis(50), "{ended:?}");
+    assert!(ended + Duration::from_millis(50) >= LIMIT, "{ended:?}");
     let post = b"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
     assert_eq!(Answer::read(&served.send(post)).text(), "hello", "others are");
 }
@@ -208,7 +208,7 @@ fn a_body_that_drips_in_is_not_waited_for_longer_than_the_limit() {
 #[test]
 fn an_answer_that_takes_too_long_to_make_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
-    let pages = axum::Router::new().route("/for-ever", get(|| std::future::pending::<String>()));
+    let pages = axum::Router::new().route("/for-ever", get(std::future::pending::<String>));
     let served = Served::beside(impatient(folder.path()), pages);
     let begun = Instant::now();
     assert_eq!(served.send(b"GET /for-ever HTTP/1.1\r\nHost: x\r\n\r\n"), b"");
