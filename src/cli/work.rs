@@ -37,7 +37,7 @@ enum Found {
 
 /// Sends what is approved.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
-    let context = Context::load(common)?;
+    let context = Context::load_to_send(common)?;
     let _alone = context.press_lock()?;
     let store = context.store()?;
     let stop = context.stop()?;
