@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::context::{Context, Store};
 use super::{Common, failures, keys, output};
 use crate::config::{TransportSettings, signing};
+use crate::delivery::returns::Mailed;
 use crate::delivery::{Claimed, DeliveryId, Unsigned};
 use crate::digest::{Digest, Edition, Quiet, Sealed};
 use crate::error::{Failure, Kind};
@@ -76,7 +77,7 @@ impl Writer {
     ) -> Result<Mail, Failure> {
         let mut mail = self.message(subscriber, address, name, ahead)?;
         if let (Some(path), Some(delivery)) = (&self.return_path, delivery) {
-            let own = path.address(&self.keys.sign_return(delivery.0));
+            let own = path.address(&self.keys.sign_return(Mailed::Delivery(delivery).number()));
             mail.return_path = own.ok_or_else(|| Failure::new(Kind::Bug, "a return path cannot be written"))?;
         }
         Ok(mail)

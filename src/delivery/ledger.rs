@@ -173,8 +173,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// Writes down that a destination wants to be left alone; the longer rest of several holds.
     fn rest(&self, rest: &Rest) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// How many presses share this ledger now, this one among them: each keeps to its part of the limits. At least 1.
-    fn presses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<u32, Self::Error>> + Send;
+    /// How many presses are at work on this ledger now, this one among them: each keeps to its part of the limits. At least 1.
+    /// Whoever has asked so counts for some seconds, or until [`Ledger::release`].
+    fn presses(&self, press: &PressId, now: DateTime<Utc>) -> impl Future<Output = Result<u32, Self::Error>> + Send;
 
     /// How many deliveries of all editions were accepted in the last 24 hours, in the 24 hours before, and so on: so many
     /// numbers.

@@ -293,25 +293,24 @@ impl Pace {
         Some(Rest { place, until })
     }
 
-    /// So many presses share the limits now.
-    pub fn share(&mut self, presses: u32, now: DateTime<Utc>) {
-        if presses.max(1) != self.presses {
-            let rests = self.places.iter().filter_map(|(name, place)| Some((name.clone(), place.rest?)));
-            let rests: Vec<_> = rests.map(|(place, until)| Rest { place, until }).collect();
-            let Pace { eased, accepted, rate, until, .. } = *self;
-            let seats = std::mem::take(&mut self.places);
-            *self = Pace { eased, accepted, rate, until, ..Pace::new(self.limits.clone(), self.lines, presses, now) };
-            for rest in &rests {
-                self.remember(rest, now);
-            }
-            for (name, old) in seats {
-                let limit = self.limits.part(&name, presses);
-                if limit != Limit::default() || old.learned.is_some() {
-                    let place = self.places.entry(name).or_insert_with(|| Place::new(limit, self.presses, now));
-                    (place.seats, place.learned, place.grows) = (old.seats, old.learned, old.grows);
-                }
+    /// So many presses share the limits now; whether that is news. What went counts on: others that come and go are no reason
+    /// to go faster for a moment.
+    pub fn share(&mut self, presses: u32) -> bool {
+        let presses = presses.max(1);
+        if presses == self.presses {
+            return false;
+        }
+        self.presses = presses;
+        if let (None, Some(bucket), Some(limit)) = (self.eased, &mut self.all, self.limits.per_minute) {
+            bucket.spacing = spacing(f64::from(limit.get()) / f64::from(presses));
+        }
+        for (name, place) in &mut self.places {
+            place.limit = self.limits.part(name, presses);
+            if let (Some(bucket), Some(limit)) = (&mut place.bucket, place.limit.per_minute) {
+                bucket.spacing = spacing(f64::from(limit.get()) / f64::from(presses));
             }
         }
+        true
     }
 
     /// Whether [`Pace::everybody`] would say that a mail may go at once.

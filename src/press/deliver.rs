@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 
 use super::{Options, Stop};
 use crate::delivery::ledger::{PressId, UncertainPolicy};
-use crate::delivery::pace::Pace;
+use crate::delivery::pace::{Limits, Pace};
 use crate::delivery::warm_up;
 use crate::delivery::{Claimed, Ledger, Reply};
 use crate::digest::EditionId;
@@ -42,8 +42,12 @@ use queue::{BATCH, Queue};
 const PROGRESS: Duration = Duration::from_millis(200);
 /// How often it is looked whether something has become due, while others are under way.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often it is looked what other presses have heard, and how many there are.
+/// How often it is looked what other presses have heard, and how many there are: where there may be others, often, for each
+/// that begins shares the limits.
 const LISTEN: Duration = Duration::from_secs(10);
+const LISTEN_SHARED: Duration = Duration::from_secs(1);
+/// So long after it has said that it is there, all others have listened.
+const HEARD: Duration = Duration::from_millis(1_500);
 /// Deliveries claimed at once for each line, where others share the work.
 const SHARED: u32 = 4;
 
@@ -181,10 +185,8 @@ where
         return Ok(End::Paused(why));
     }
     let waiting = ledger.counts(*edition).await?.waiting;
+    ceiling(job, course, 1, now()).await?;
     listen(job, course, now()).await?;
-    if let Some(warm_up) = options.warm_up {
-        course.ceiling(warm_up.left(&ledger.accepted_by_day(warm_up::DAYS + 1, now()).await?));
-    }
     let queue = Arc::new(Queue::new(options.connections, job.alone));
     let mut lines = JoinSet::new();
     for number in 0..usize::from(job.options.connections.max(1)) {
@@ -259,20 +261,34 @@ async fn feed<L: Ledger>(
     now: &(dyn Fn() -> DateTime<Utc> + Send + Sync),
 ) -> Result<(), L::Error> {
     let Job { ledger, edition, options, press, .. } = job;
+    if !job.alone && (options.limits != Limits::default() || options.warm_up.is_some()) {
+        // Until the others have heard of this one, they keep to larger parts.
+        tokio::select! {
+            () = tokio::time::sleep(HEARD) => {}
+            () = course.halt.wait() => return Ok(()),
+        }
+        let presses = listen(job, course, now()).await?;
+        ceiling(job, course, presses, now()).await?;
+    }
     let mut patience = None;
+    let every = if job.alone { LISTEN } else { LISTEN_SHARED };
     let (mut listened, mut rescued) = (Instant::now(), Instant::now());
     let batch = batch(options, job.alone);
     loop {
-        tokio::select! {
-            () = queue.low() => {}
+        let wanted = tokio::select! {
+            () = queue.low() => true,
+            () = tokio::time::sleep(every) => false,
             () = course.halt.wait() => return Ok(()),
-        }
+        };
         if course.is_ending() {
             return Ok(());
         }
-        if listened.elapsed() >= LISTEN {
+        if listened.elapsed() >= every {
             listen(job, course, now()).await?;
             listened = Instant::now();
+        }
+        if !wanted {
+            continue;
         }
         // Others die while this one is busy.
         if !job.alone && rescued.elapsed() >= LOOK.min(options.lease / 4) {
@@ -281,12 +297,11 @@ async fn feed<L: Ledger>(
         }
         let claimed = ledger.claim(press, *edition, batch, options.lease, now()).await?;
         if !claimed.is_empty() {
-            course.claimed(claimed.len());
-            queue.fill(claimed);
+            queue.fill(course.claimed(claimed));
             continue;
         }
         let mut wait = LOOK;
-        if course.under_way() == 0 {
+        if course.is_idle() {
             if options.uncertain == UncertainPolicy::Resend {
                 ledger.rescue(false, options.uncertain, now()).await?;
             }
@@ -307,15 +322,33 @@ async fn feed<L: Ledger>(
     }
 }
 
-/// Hears what destinations have said to other presses, or to one before this, and how many share the limits.
-async fn listen<L: Ledger>(job: &Job<L>, course: &Course<L::Error>, now: DateTime<Utc>) -> Result<(), L::Error> {
-    let presses = job.ledger.presses(now).await?;
+/// Hears what destinations have said to other presses, or to one before this, and how many share the limits: it answers that.
+async fn listen<L: Ledger>(job: &Job<L>, course: &Course<L::Error>, now: DateTime<Utc>) -> Result<u32, L::Error> {
+    let presses = job.ledger.presses(&job.press, now).await?;
     let rests = job.ledger.rests(now).await?;
-    let mut pace = course.pace();
-    pace.share(presses, now);
-    for rest in &rests {
-        pace.remember(rest, now);
+    let changed = {
+        let mut pace = course.pace();
+        for rest in &rests {
+            pace.remember(rest, now);
+        }
+        pace.share(presses)
+    };
+    if changed {
+        ceiling(job, course, presses, now).await?;
     }
+    Ok(presses)
+}
+
+/// A new sender's ceiling: each of the presses may send its part of what is left.
+async fn ceiling<L: Ledger>(
+    job: &Job<L>,
+    course: &Course<L::Error>,
+    presses: u32,
+    now: DateTime<Utc>,
+) -> Result<(), L::Error> {
+    let Some(warm_up) = job.options.warm_up else { return Ok(()) };
+    let left = warm_up.left(&job.ledger.accepted_by_day(warm_up::DAYS + 1, now).await?);
+    course.ceiling(left.map(|left| left / u64::from(presses)));
     Ok(())
 }
 

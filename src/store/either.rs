@@ -113,7 +113,7 @@ hand_on! {
     fn resolve(edition: EditionId, only: Option<DeliveryId>, resolution: Resolution, now: DateTime<Utc>) -> u64;
     fn rests(now: DateTime<Utc>) -> Vec<Rest>;
     fn rest(rest: &Rest) -> ();
-    fn presses(now: DateTime<Utc>) -> u32;
+    fn presses(press: &PressId, now: DateTime<Utc>) -> u32;
     fn accepted_by_day(days: usize, now: DateTime<Utc>) -> Vec<u64>;
 }
 

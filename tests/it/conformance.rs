@@ -384,6 +384,17 @@ pub async fn a_press_that_lost_its_lease_overwrites_nothing<S: Store>(store: S) 
     assert_eq!(store.doubtful(edition, None, 10).await.unwrap().len(), 1);
 }
 
+/// Several lines of one press that hold the same delivery, all at the same moment.
+pub async fn a_delivery_is_begun_by_one_line_however_many_hold_it<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "bo"]).await;
+    let claimed = claim(&store, "p", edition, 2).await;
+    let (other, twice) = ([claimed[0].id], [claimed[1].id]);
+    // While the first is under way, the others gather.
+    let begins = [&other, &twice, &twice, &twice, &twice].map(|ids| begin(&store, "p", ids));
+    let begun: Vec<DeliveryId> = futures_util::future::join_all(begins).await.into_iter().flatten().collect();
+    assert_eq!(begun.len(), 2, "{begun:?}");
+}
+
 pub async fn rescue_tells_what_may_have_gone_from_what_cannot<S: Store>(store: S) {
     let edition = approved(&store, &["ana", "ben"]).await;
     let claimed = claim(&store, "gone", edition, 2).await;
@@ -670,7 +681,7 @@ pub async fn a_destination_that_complained_is_remembered_for_an_hour<S: Store>(s
     assert_eq!(store.rests(now()).await.unwrap(), wanted);
     assert_eq!(store.rests(later(400 + 3599)).await.unwrap(), wanted);
     assert_eq!(store.rests(later(400 + 3601)).await.unwrap(), wanted[1..]);
-    assert!(store.presses(now()).await.unwrap() >= 1);
+    assert!(store.presses(&"p".to_owned(), now()).await.unwrap() >= 1);
 }
 
 pub async fn what_was_accepted_is_counted_by_days_back_from_now<S: Store>(store: S) {
@@ -912,6 +923,7 @@ suite! {
     who_leaves_before_her_turn_gets_nothing
     every_outcome_leaves_its_state_and_its_attempt
     a_press_that_lost_its_lease_overwrites_nothing
+    a_delivery_is_begun_by_one_line_however_many_hold_it
     rescue_tells_what_may_have_gone_from_what_cannot
     an_operator_decides_about_the_uncertain
     a_withdrawn_edition_sends_nothing_more

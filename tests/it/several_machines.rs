@@ -3,6 +3,7 @@
 
 mod at_once;
 mod encrypted;
+mod pace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -217,6 +218,34 @@ async fn workers_beside_each_other_share_the_work_and_mail_everybody_once() {
     let mut to: Vec<String> = relays.iter().flat_map(Server::kept).map(|mail| mail.to).collect();
     to.sort();
     assert_eq!(to, (1..=READERS).map(address).collect::<Vec<_>>());
+}
+
+/// Every lease runs out while its worker is alive, so each takes over from the others all the time, and claims anew what it still
+/// has in hand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn leases_that_are_far_too_short_cost_doubts_and_never_a_second_mail_in_silence() {
+    let Some(database) = postgres::database() else { return };
+    let room = Room::small(READERS);
+    approved(&room, &database);
+    room.replace("config.yaml", &format!("lease: {}s", LEASE.as_secs()), "lease: 150ms");
+    room.replace("config.yaml", "connections: 2", "connections: 4");
+    let relays = [relay(0, || {}).await, relay(0, || {}).await, relay(0, || {}).await];
+    let workers = relays.each_ref().map(|relay| start(&room, "config.yaml", relay, &Victim::default()));
+    for worker in workers.map(ended) {
+        assert!(worker.await.success());
+    }
+    let told = room.run(&["--json", "ledger", "show", "1", "--uncertain"]).fine().out;
+    let told = told.lines().skip(1).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let doubtful: BTreeSet<String> = told.map(|event| event["address"].as_str().unwrap().to_owned()).collect();
+    let mut got: BTreeMap<String, usize> = BTreeMap::new();
+    for mail in relays.iter().flat_map(Server::kept) {
+        *got.entry(mail.to).or_default() += 1;
+    }
+    let silent: Vec<_> = got.iter().filter(|(to, times)| **times > 1 && !doubtful.contains(*to)).collect();
+    assert!(silent.is_empty(), "mailed twice, and the ledger does not know: {silent:?}");
+    let missed: Vec<_> =
+        (1..=READERS).map(address).filter(|to| !got.contains_key(to) && !doubtful.contains(to)).collect();
+    assert!(missed.is_empty(), "{missed:?}");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn limits_are_shared_anew_when_presses_come_and_go() {
     let taken = |pace: &mut Pace| (0..8).filter(|line| pace.turn("a.example", *line, now()) == Turn::Now).count();
     assert_eq!(taken(&mut pace), 4);
     pace.too_fast("b.example", Duration::from_mins(10), now());
-    pace.share(2, now());
+    pace.share(2);
     assert!(!pace.has_room("a.example", 7), "who sits, sits");
     for line in 0..4 {
         pace.left("a.example", line, Duration::ZERO);
@@ -108,6 +108,28 @@ fn limits_are_shared_among_presses() {
     assert!((30..=36).contains(&gone), "{gone}");
     let fresh = |line| pace.turn("b.example", line, now()) == Turn::Now;
     assert_eq!([0, 1, 2].map(fresh), [true, false, false]);
+}
+
+#[test]
+fn presses_that_come_and_go_bring_no_burst() {
+    let limits = Limits { per_minute: NonZeroU32::new(600), usual: limit(120, 0), ..Limits::default() };
+    let mut pace = pace(limits);
+    let (mut all, mut one) = (0, 0);
+    for second in 0..60 {
+        // A third of the time alone, a third with another, a third with two: 11 of 18 of the limits.
+        pace.share(1 + u32::try_from(second % 3).unwrap());
+        while pace.is_open(after(second)) {
+            pace.everybody(after(second));
+            all += 1;
+        }
+        while pace.turn("a.example", 0, after(second)) == Turn::Now {
+            pace.left("a.example", 0, Duration::ZERO);
+            one += 1;
+        }
+    }
+    // And the burst of the beginning, once.
+    assert!((330..=430).contains(&all), "{all}");
+    assert!((66..=90).contains(&one), "{one}");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the lines of one press share: the tally, the reasons to stop, the pace.
 
 use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -8,7 +10,7 @@ use tokio::sync::Notify;
 use super::{End, Tally};
 use crate::delivery::pace::{Pace, Rest};
 use crate::delivery::verdict::Advice;
-use crate::delivery::{Claimed, Outcome};
+use crate::delivery::{Claimed, DeliveryId, Outcome};
 use crate::press::Stop;
 
 /// Of so many deliveries in a row…
@@ -33,7 +35,10 @@ pub(super) struct Course<E> {
     pub(super) opened: AtomicU64,
     inner: Mutex<Inner<E>>,
     pace: Mutex<Pace>,
-    under_way: AtomicU64,
+    /// What is claimed and not yet settled, or known to be lost; beside it, where it was claimed anew meanwhile (its lease had run
+    /// out, or its settlement is durable and not yet heard of), how it was then. Only one of the two is in the lines' hands: both
+    /// at once could go out twice, and nobody would know.
+    held: Mutex<HashMap<DeliveryId, Option<Claimed>>>,
     fruitless: AtomicU64,
 }
 
@@ -58,7 +63,7 @@ impl<E> Course<E> {
             opened: AtomicU64::new(0),
             inner: Mutex::new(inner),
             pace: Mutex::new(pace),
-            under_way: AtomicU64::new(0),
+            held: Mutex::default(),
             fruitless: AtomicU64::new(0),
         }
     }
@@ -120,20 +125,46 @@ impl<E> Course<E> {
         self.inner().tally
     }
 
-    pub(super) fn under_way(&self) -> u64 {
-        self.under_way.load(Ordering::SeqCst)
+    fn held(&self) -> MutexGuard<'_, HashMap<DeliveryId, Option<Claimed>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn claimed(&self, n: usize) {
-        self.under_way.fetch_add(n as u64, Ordering::SeqCst);
+    pub(super) fn is_idle(&self) -> bool {
+        self.held().is_empty()
     }
 
-    /// So many are in the ledger, or not ours any more.
-    pub(super) fn done(&self, n: usize, stir: bool) {
-        let before = self.under_way.fetch_sub(n as u64, Ordering::SeqCst);
-        if stir || before <= n as u64 {
+    /// Takes what was claimed into hand; answers those whose turn may come now.
+    pub(super) fn claimed(&self, claimed: Vec<Claimed>) -> Vec<Claimed> {
+        let mut held = self.held();
+        let mut fresh = Vec::with_capacity(claimed.len());
+        for one in claimed {
+            match held.entry(one.id) {
+                Entry::Vacant(place) => {
+                    place.insert(None);
+                    fresh.push(one);
+                }
+                Entry::Occupied(mut place) => {
+                    place.insert(Some(one));
+                }
+            }
+        }
+        fresh
+    }
+
+    /// These are in the ledger, or not ours any more. Answers those that were claimed anew: their turn may come now.
+    pub(super) fn done(&self, ids: impl IntoIterator<Item = DeliveryId>, stir: bool) -> Vec<Claimed> {
+        let mut held = self.held();
+        let mut anew = Vec::new();
+        for id in ids {
+            if let Some(again) = held.remove(&id).flatten() {
+                held.insert(id, None);
+                anew.push(again);
+            }
+        }
+        if stir || held.is_empty() {
             self.stirred.notify_one();
         }
+        anew
     }
 
     /// So many had been left in flight by a press that is gone.
@@ -185,4 +216,39 @@ impl<E> Course<E> {
 /// Where a mail goes, as its address says.
 pub(super) fn domain(to: &Claimed) -> &str {
     to.address.as_str().rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::delivery::pace::Limits;
+    use crate::digest::EditionId;
+    use crate::subscriber::SubscriberId;
+    use chrono::Utc;
+
+    fn claimed(id: i64, tries: u32) -> Claimed {
+        Claimed {
+            id: DeliveryId(id),
+            edition: EditionId(1),
+            subscriber: SubscriberId(id),
+            address: "ana@example.org".parse().unwrap(),
+            name: String::new(),
+            tries,
+            first_try: None,
+            signature: None,
+        }
+    }
+
+    #[test]
+    fn what_is_claimed_anew_while_it_is_in_hand_has_its_turn_afterwards() {
+        let course = Course::<std::io::Error>::new(Pace::new(Limits::default(), 1, 1, Utc::now()));
+        assert_eq!(course.claimed(vec![claimed(1, 0), claimed(2, 0)]).len(), 2);
+        assert_eq!(course.claimed(vec![claimed(1, 1), claimed(3, 0)]), [claimed(3, 0)], "one of it is in hand");
+        assert_eq!(course.claimed(vec![claimed(1, 2)]), []);
+        assert_eq!(course.done([DeliveryId(1), DeliveryId(2)], false), [claimed(1, 2)], "the last is how it stands");
+        assert!(!course.is_idle());
+        assert_eq!(course.done([DeliveryId(1), DeliveryId(3)], false), []);
+        assert!(course.is_idle());
+    }
 }

@@ -236,8 +236,12 @@ where
                     Outcome::Postponed(slot) => slot <= s.when,
                     _ => false,
                 };
-                let lost = turn.begin.len() - begun.len();
-                self.course.done(turn.settle.len() + lost, turn.settle.iter().any(put_back));
+                let lost = turn.begin.iter().copied().filter(|id| !begun.contains(id));
+                let done = turn.settle.iter().map(|settled| settled.id).chain(lost);
+                let anew = self.course.done(done, turn.settle.iter().any(put_back));
+                if !anew.is_empty() {
+                    self.queue.fill(anew);
+                }
                 hand.turned(&turn, &begun);
             }
             Err(error) => {

@@ -52,7 +52,10 @@ impl Ledger for PostgresStore {
     }
 
     async fn release(&self, press: &PressId) -> Result<(), StoreError> {
-        write!(self, db => give_back(&db, "d.press = $1", &[press]).await)
+        write!(self, db => {
+            give_back(&db, "d.press = $1", &[press]).await?;
+            pace::leave(&db, press).await
+        })
     }
 
     /// A press is known to be gone only by its lease: `alone` says nothing about other machines, and only tests, whose clock
@@ -136,9 +139,9 @@ impl Ledger for PostgresStore {
         write!(self, db => pace::rest(&db, rest).await)
     }
 
-    async fn presses(&self, now: DateTime<Utc>) -> Result<u32, StoreError> {
+    async fn presses(&self, press: &PressId, now: DateTime<Utc>) -> Result<u32, StoreError> {
         let clock = self.clock(now);
-        read!(self, db => pace::presses(&db, clock).await)
+        write!(self, db => pace::presses(&db, press, clock).await)
     }
 
     async fn accepted_by_day(&self, days: usize, now: DateTime<Utc>) -> Result<Vec<u64>, StoreError> {

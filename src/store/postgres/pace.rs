@@ -6,8 +6,14 @@ use deadpool_postgres::Transaction;
 use super::pool::Fault;
 use super::row::{millis, time};
 use super::sql::{rows, run, value};
+use crate::delivery::ledger::PressId;
 use crate::delivery::pace::{FORGOTTEN, Rest};
 
+/// The advisory lock under which presses are counted: `PRpr`.
+const PRESSES: i64 = 0x5052_7072;
+/// A press that has not been heard of for so long (milliseconds) is not at work any more: ten times what is between two words of
+/// one that is.
+const SEEN: i64 = 10_000;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 pub(super) async fn rests(db: &Transaction<'_>, now: DateTime<Utc>) -> Result<Vec<Rest>, Fault> {
@@ -23,11 +29,22 @@ pub(super) async fn rest(db: &Transaction<'_>, rest: &Rest) -> Result<(), Fault>
     Ok(())
 }
 
-/// Presses that hold something, by the database's clock.
-pub(super) async fn presses(db: &Transaction<'_>, clock: Option<i64>) -> Result<u32, Fault> {
-    let held = "SELECT count(DISTINCT press) FROM delivery WHERE press IS NOT NULL AND lease > ledger_clock($1)";
-    let presses: i64 = value(db, held, &[&clock]).await?.unwrap_or(0);
+/// Says that a press is at work; how many are, by the database's clock.
+pub(super) async fn presses(db: &Transaction<'_>, press: &PressId, clock: Option<i64>) -> Result<u32, Fault> {
+    // One after the other: of two that begin together, one knows of the other.
+    rows(db, "SELECT pg_advisory_xact_lock($1)", &[&PRESSES]).await?;
+    let here = "INSERT INTO press (name, until) VALUES ($1, ledger_clock($2) + $3::bigint)
+                ON CONFLICT (name) DO UPDATE SET until = excluded.until";
+    run(db, here, &[press, &clock, &SEEN]).await?;
+    run(db, "DELETE FROM press WHERE until <= ledger_clock($1)", &[&clock]).await?;
+    let presses: i64 = value(db, "SELECT count(*) FROM press", &[]).await?.unwrap_or(1);
     Ok(u32::try_from(presses).unwrap_or(u32::MAX).max(1))
+}
+
+/// A press has ended.
+pub(super) async fn leave(db: &Transaction<'_>, press: &PressId) -> Result<(), Fault> {
+    run(db, "DELETE FROM press WHERE name = $1", &[press]).await?;
+    Ok(())
 }
 
 /// Reads all deliveries: asked for once in a run, and only while a sender is new.

@@ -51,13 +51,14 @@ impl Turns {
             let mut group = vec![];
             while turns.recv_many(&mut group, GROUP).await > 0 {
                 let (turns, replies): (Vec<Turn>, Vec<oneshot::Sender<Answer>>) = group.drain(..).unzip();
-                let done = together(&pool, &turns).await;
+                let mut done = together(&pool, &turns).await;
                 for (turn, reply) in turns.into_iter().zip(replies) {
-                    let begun = |begun: &HashSet<i64>| {
-                        turn.begin.into_iter().filter(|id| begun.contains(&id.0)).collect::<Vec<_>>()
+                    // Of two who begin the same, one has begun it.
+                    let begun = |begun: &mut HashSet<i64>| {
+                        turn.begin.into_iter().filter(|id| begun.remove(&id.0)).collect::<Vec<_>>()
                     };
                     // Who has gone needs no answer.
-                    let _ = reply.send(done.as_ref().map(begun).map_err(Clone::clone));
+                    let _ = reply.send(done.as_mut().map(begun).map_err(|error| error.clone()));
                 }
             }
         });

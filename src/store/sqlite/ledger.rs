@@ -196,7 +196,8 @@ impl Ledger for SqliteStore {
     }
 
     /// A file has one press: its lock sees to that.
-    async fn presses(&self, _now: DateTime<Utc>) -> Result<u32, StoreError> {
+    /// Whoever has the lock beside the file is alone.
+    async fn presses(&self, _press: &PressId, _now: DateTime<Utc>) -> Result<u32, StoreError> {
         Ok(1)
     }
 
