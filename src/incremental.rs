@@ -33,6 +33,9 @@ use quick::{Difference, Sieve};
 /// Articles that are read before they are written to the cache.
 const CHUNK: usize = 4096;
 
+/// Articles that one thread reads at a time.
+const SHARE: usize = 16;
+
 /// Everything that a build depends on, beside the articles.
 #[derive(Clone, Copy)]
 pub struct Setup<'a> {
@@ -303,7 +306,7 @@ fn whole(
         if chunk.is_empty() {
             break;
         }
-        let read = chunk.par_iter().map(|listed| {
+        let read = chunk.par_iter().with_max_len(SHARE).map(|listed| {
             let number = marks.get(&mark(listed));
             let known = cache.as_ref().zip(number).and_then(|(cache, number)| remembered(cache, *number, listed));
             known.unwrap_or_else(|| {

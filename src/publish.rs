@@ -10,6 +10,8 @@ pub mod directory;
 pub mod readback;
 // Another folder: what differs is copied, whole or not at all.
 pub mod folder;
+// What has arrived since the record was saved.
+mod journal;
 // The record of what lies at a target.
 pub mod manifest;
 // What is to be sent, in which order, and what is to go.

@@ -6,11 +6,14 @@ mod body;
 mod connection;
 mod count;
 mod delta;
+mod express;
 mod feeds;
 mod large;
 mod negotiate;
+mod plain;
 // The public pages.
 pub mod public;
+mod reply;
 mod server;
 mod shelf;
 mod version;
@@ -49,12 +52,15 @@ pub struct Options {
     pub limits: Limits,
     /// Counters beside our own, for `/metrics`.
     pub counters: Vec<PrometheusHandle>,
+    /// Plain requests for feeds are answered without hyper. Without this the answers are the same, and slower.
+    pub express: bool,
 }
 
 impl Options {
     /// 256 MB of memory and the usual limits.
     pub fn new(feeds: PathBuf, public: Url) -> Options {
-        Options { feeds, public, hubs: Vec::new(), memory: 256 << 20, limits: Limits::default(), counters: Vec::new() }
+        let (limits, memory) = (Limits::default(), 256 << 20);
+        Options { feeds, public, hubs: Vec::new(), memory, limits, counters: Vec::new(), express: true }
     }
 }
 
@@ -107,7 +113,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop` is ready, and then lets requests under way end. `beside` answers what is neither a feed nor one
 /// of our own two routes; its handlers find the peer's address as [`axum::extract::ConnectInfo`].
 pub async fn serve(listener: TcpListener, options: Options, beside: Router, stop: impl Future<Output = ()>) {
-    let Options { feeds, public, hubs, memory, mut limits, counters } = options;
+    let Options { feeds, public, hubs, memory, mut limits, counters, express } = options;
     if let Some(files) = open_files() {
         // Who finds no descriptor left waits at the door, and idle connections would not make room for him.
         limits.connections = limits.connections.min(files.saturating_sub(OTHER_FILES).max(1));
@@ -116,7 +122,7 @@ pub async fn serve(listener: TcpListener, options: Options, beside: Router, stop
     let counts = Counts::new();
     let mut text = vec![counts.handle()];
     text.extend(counters);
-    let shared = Shared::new(feeds, counts, own_routes(text).merge(beside), limits);
+    let shared = Shared::new(feeds, counts, own_routes(text).merge(beside), limits, express);
     server::run(listener, shared, stop).await;
 }
 

@@ -29,5 +29,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     if arguments.strict && built.errors > 0 {
         return Err(output::found(built.errors, Kind::Material));
     }
+    // The program ends: a hundred thousand articles need not be taken apart one by one.
+    std::mem::forget(built);
     Ok(())
 }

@@ -34,6 +34,16 @@ pub(crate) struct Context {
 impl Context {
     /// Reads the configuration; lists all that is wrong with it.
     pub(crate) fn load(common: &Common) -> Result<Self, Failure> {
+        Self::load_for(common, &mut tokio::runtime::Builder::new_multi_thread())
+    }
+
+    /// The same, for commands that do little else than send: the ledger and the signatures have threads of their own, and one is
+    /// enough for all connections. A second would mostly be woken, and take the core that the other needs.
+    pub(crate) fn load_to_send(common: &Common) -> Result<Self, Failure> {
+        Self::load_for(common, tokio::runtime::Builder::new_multi_thread().worker_threads(1))
+    }
+
+    fn load_for(common: &Common, runtime: &mut tokio::runtime::Builder) -> Result<Self, Failure> {
         let overrides = Overrides { transport: common.transport.clone(), ..Overrides::from_environment() };
         let settings = Settings::load(&common.config, &overrides).map_err(|refused| match refused {
             Refused::Failure(failure) => failure,
@@ -42,8 +52,8 @@ impl Context {
                 output::found(problems.len(), Kind::Configuration).hint(format!("mend {}", common.config.display()))
             }
         })?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))?;
+        let runtime =
+            runtime.enable_all().build().map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))?;
         Ok(Context { settings, meter: Meter::default(), returned: Counters::new(), stop: OnceLock::new(), runtime })
     }
 

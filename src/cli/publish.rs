@@ -103,6 +103,7 @@ fn open(context: &Context, settings: &PublishSettings) -> Result<(Target, String
                 prefix: prefix.clone(),
                 endpoint: settings.endpoint.clone(),
                 region: settings.region.clone(),
+                patience: bucket::Patience::default(),
             };
             let name = options.name();
             let bucket = Bucket::open(&options, std::env::vars()).map_err(|error| {

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
 
 /// Builds the feeds, seals what is due, sends what may go, tells the editors.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
-    let context = Context::load(common)?;
+    let context = Context::load_to_send(common)?;
     let _alone = context.press_lock()?;
     turn(common, &context, &arguments.articles, arguments.now)?.or_fail()
 }

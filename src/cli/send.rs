@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 /// Sends a digest's approved editions; where approval is automatic, seals what is new first.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
-    let context = Context::load(common)?;
+    let context = Context::load_to_send(common)?;
     let digest = context.digest(&arguments.digest)?;
     let store = context.store()?;
     if let Some(address) = &arguments.test {

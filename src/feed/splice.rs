@@ -32,7 +32,7 @@ pub(super) fn splice(around: &str, text: &str, writing: Writing) -> Vec<u8> {
     let mut out = Vec::with_capacity(around.len() + text.len() + escapes);
     out.extend_from_slice(before.as_bytes());
     match writing {
-        Writing::Xml => escaped(&mut out, text, &XML),
+        Writing::Xml => escaped(&mut out, text, &XML, in_xml),
         // The sequence that ends a section is parted between two.
         Writing::Cdata => {
             let mut copied = 0;
@@ -43,7 +43,7 @@ pub(super) fn splice(around: &str, text: &str, writing: Writing) -> Vec<u8> {
             }
             out.extend_from_slice(&text.as_bytes()[copied..]);
         }
-        Writing::Json => escaped(&mut out, text, &JSON),
+        Writing::Json => escaped(&mut out, text, &JSON, in_json),
     }
     out.extend_from_slice(after.as_bytes());
     out
@@ -60,61 +60,63 @@ const LONGEST: usize = 8;
 
 /// For each byte what is written for it, and how much of that counts. All that is replaced is ASCII, so the cuts fall
 /// between characters.
-struct Escapes {
-    replaced: [u8; REPLACED],
-    by: [([u8; LONGEST], u8); 256],
-}
+type Replacements = [([u8; LONGEST], u8); 256];
 
-/// How many bytes a format replaces at most.
-const REPLACED: usize = 5;
-
-const XML: Escapes =
-    Escapes::new([(b'&', b"&amp;"), (b'<', b"&lt;"), (b'>', b"&gt;"), (b'"', b"&quot;"), (b'\'', b"&apos;")]);
+static XML: Replacements =
+    replacements(&[(b'&', b"&amp;"), (b'<', b"&lt;"), (b'>', b"&gt;"), (b'"', b"&quot;"), (b'\'', b"&apos;")]);
 
 // No text of ours has other control characters.
-const JSON: Escapes =
-    Escapes::new([(b'"', b"\\\""), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\t', b"\\t"), (b'\t', b"\\t")]);
+static JSON: Replacements = replacements(&[(b'"', b"\\\""), (b'\\', b"\\\\"), (b'\n', b"\\n"), (b'\t', b"\\t")]);
 
-impl Escapes {
-    const fn new(pairs: [(u8, &[u8]); REPLACED]) -> Escapes {
-        let (mut replaced, mut by) = ([0; REPLACED], [([0; LONGEST], 1); 256]);
-        let mut byte = u8::MAX;
-        while byte > 0 {
-            by[byte as usize].0[0] = byte;
-            byte -= 1;
-        }
-        let mut pair = 0;
-        while pair < REPLACED {
-            let (byte, replacement) = pairs[pair];
-            replaced[pair] = byte;
-            let mut at = 0_u8;
-            while (at as usize) < replacement.len() {
-                by[byte as usize].0[at as usize] = replacement[at as usize];
-                at += 1;
-            }
-            by[byte as usize].1 = at;
-            pair += 1;
-        }
-        Escapes { replaced, by }
+const fn replacements(pairs: &[(u8, &[u8])]) -> Replacements {
+    let mut all = [([0; LONGEST], 1); 256];
+    let mut byte = u8::MAX;
+    while byte > 0 {
+        all[byte as usize].0[0] = byte;
+        byte -= 1;
     }
+    let mut pair = 0;
+    while pair < pairs.len() {
+        let (byte, replacement) = pairs[pair];
+        let mut at = 0_u8;
+        while (at as usize) < replacement.len() {
+            all[byte as usize].0[at as usize] = replacement[at as usize];
+            at += 1;
+        }
+        all[byte as usize].1 = at;
+        pair += 1;
+    }
+    all
+}
+
+/// What [`XML`] replaces. Written out, and without branches, so that the compiler looks at a whole block at once.
+#[allow(clippy::needless_bitwise_bool)]
+fn in_xml(byte: u8) -> bool {
+    (byte == b'&') | (byte == b'<') | (byte == b'>') | (byte == b'"') | (byte == b'\'')
+}
+
+/// What [`JSON`] replaces.
+#[allow(clippy::needless_bitwise_bool)]
+fn in_json(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte == b'\n') | (byte == b'\t')
 }
 
 /// Appends the text, escaped. In most blocks there is nothing to do; the others are written byte by byte, each with as
 /// many bytes as the longest replacement has, over whose end the next one is written: without a branch to be guessed wrong.
-fn escaped(out: &mut Vec<u8>, text: &str, escapes: &Escapes) {
+fn escaped(out: &mut Vec<u8>, text: &str, replacements: &Replacements, is_replaced: impl Fn(u8) -> bool) {
     let mut scratch = [0; WINDOW * LONGEST];
     for window in text.as_bytes().chunks(WINDOW) {
         let mut end = 0;
         for block in window.chunks(BLOCK) {
             if let Ok(block) = <&[u8; BLOCK]>::try_from(block)
-                && !block.iter().fold(false, |any, byte| any | escapes.replaced.contains(byte))
+                && block.iter().fold(0, |any, byte| any | u8::from(is_replaced(*byte))) == 0
             {
                 scratch[end..end + BLOCK].copy_from_slice(block);
                 end += BLOCK;
                 continue;
             }
             for byte in block {
-                let (written, length) = &escapes.by[usize::from(*byte)];
+                let (written, length) = &replacements[usize::from(*byte)];
                 scratch[end..end + LONGEST].copy_from_slice(written);
                 end += usize::from(*length);
             }
@@ -143,6 +145,16 @@ mod tests {
         let entry = atom_syndication::Entry { content: Some(content), ..atom_syndication::Entry::default() };
         let atom = atom_syndication::Feed { entries: vec![entry], ..atom_syndication::Feed::default() }.to_string();
         [rss, atom, serde_json::to_string(&serde_json::json!({ "content_html": text })).unwrap()]
+    }
+
+    #[test]
+    fn what_is_replaced_is_told_twice_and_alike() {
+        for (replacements, is_replaced) in [(&XML, in_xml as fn(u8) -> bool), (&JSON, in_json)] {
+            for byte in 0..=u8::MAX {
+                let (written, length) = replacements[usize::from(byte)];
+                assert_eq!(is_replaced(byte), (written[0], length) != (byte, 1), "{byte}");
+            }
+        }
     }
 
     fn both_ways_are_equal(text: &str) {

@@ -95,12 +95,12 @@ fn suspicious(text: &str) -> bool {
     let mut from = 0;
     // Whole stretches first: the compiler looks at many bytes at once there.
     while let Some(stretch) = bytes.get(from..from + STRETCH + 2).and_then(|s| <&[u8; STRETCH + 2]>::try_from(s).ok()) {
-        let mut any = 0;
-        for at in 0..STRETCH {
-            any |= u8::from(unusual(stretch[at], stretch[at + 1], stretch[at + 2]));
-        }
-        if any != 0 && (from..from + STRETCH).any(|at| suspicious_at(bytes, at)) {
-            return true;
+        if stretch[..STRETCH].iter().fold(0, |any, byte| any | u8::from(begins(*byte))) != 0 {
+            let unusual = |at: usize| unusual(stretch[at], stretch[at + 1], stretch[at + 2]);
+            let any = (0..STRETCH).fold(0, |any, at| any | u8::from(unusual(at)));
+            if any != 0 && (from..from + STRETCH).any(|at| suspicious_at(bytes, at)) {
+                return true;
+            }
         }
         from += STRETCH;
     }
@@ -108,11 +108,17 @@ fn suspicious(text: &str) -> bool {
 }
 
 /// Bytes that are looked at together.
-const STRETCH: usize = 64;
+const STRETCH: usize = 32;
 
-/// Whether these bytes may be what [`suspicious_at`] looks for. Without branches, so that many are compared at once.
+/// Whether a byte may begin what [`suspicious_at`] looks for. Without branches, so that many are compared at once.
 #[allow(clippy::needless_bitwise_bool)]
-#[inline]
+fn begins(byte: u8) -> bool {
+    let control = (byte < b' ') & (byte != b'\n') & (byte != b'\t') | (byte == 0x7F);
+    control | (byte == 0xC2) | (byte == 0xE2) | (byte >= 0xEF)
+}
+
+/// The same of three bytes.
+#[allow(clippy::needless_bitwise_bool)]
 fn unusual(a: u8, b: u8, c: u8) -> bool {
     let control = (a < b' ') & (a != b'\n') & (a != b'\t') | (a == 0x7F) | (a == 0xC2) & (b < 0xA0);
     control | (a == 0xE2) & (b < 0x82) & (c >= 0xA6) | (a == 0xEF) & (b >= 0xB7) | (a >= 0xF0) & (c == 0xBF)

@@ -347,6 +347,93 @@ fn pure_markdown() -> impl Strategy<Value = String> {
     prop::collection::vec(pieces, 0..60).prop_map(|p| p.concat())
 }
 
+/// Pieces of which bare links are made, and of what is nearly one.
+fn nearly_links() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "http",
+        "https",
+        "ftp",
+        "://",
+        ":",
+        "/",
+        "//",
+        "www",
+        "www.",
+        "w",
+        ".",
+        "@",
+        "&#64;",
+        "&commat;",
+        "&colon;",
+        "\\",
+        "mailto:",
+        "xmpp:",
+        "x.example",
+        "a",
+        "b1",
+        "-",
+        "_",
+        "*",
+        "**",
+        "~~",
+        "(",
+        ")",
+        "[",
+        "]",
+        "](",
+        "[x](https://x.example/)",
+        "![",
+        "<",
+        ">",
+        "`",
+        "\"",
+        "'",
+        "...",
+        "--",
+        " ",
+        " ",
+        "  \n",
+        "\n",
+        "\n\n",
+        "- ",
+        "> ",
+        "# ",
+        "|",
+        "| a | b |\n|---|---|\n|",
+        "[^1]",
+        "\n[^1]: ",
+        "\n[x]: ",
+        ": ",
+        "é",
+        "日本",
+    ]);
+    prop::collection::vec(pieces, 0..25).prop_map(|p| p.concat())
+}
+
+/// Held for all of them together, so that both ways are really taken.
+#[test]
+fn bare_links_are_found_as_if_they_were_always_looked_for() {
+    let (mut short, mut all) = (0, 0);
+    let config = ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let counted = std::cell::RefCell::new((&mut short, &mut all));
+    runner
+        .run(&prop_oneof![4 => nearly_links(), 1 => pure_markdown(), 1 => markup()], |text| {
+            let text = crate::markup::escape::xml_chars(&text);
+            let mut counted = counted.borrow_mut();
+            *counted.1 += 1;
+            if let Some(quick) = markdown::formatted(&text, &base(), false) {
+                *counted.0 += 1;
+                prop_assert_eq!(Some(quick), markdown::formatted(&text, &base(), true), "{:?}", text);
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(short * 5 > all && short * 10 < all * 9, "the short way was taken {short} times in {all}");
+    let one = "See https://x.example/a, www.x.example, or a@b.example.";
+    assert_eq!(markdown::to_html(one, &base()).matches("<a href=").count(), 3);
+}
+
 /// Held for all of them together, so that the short way is really taken.
 #[test]
 fn markdown_without_html_needs_no_sanitiser_whatever_comes() {

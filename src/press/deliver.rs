@@ -1,17 +1,18 @@
 //! Sends an edition's deliveries.
 //!
-//! One task claims, and some lines send. A line begins two deliveries, sends them, and settles them together with the
-//! beginning of the next two, in one durable step that all lines share:
+//! One task claims, and some lines send. While one mail of a line is on the wire, the ledger is told how the one before it ended and
+//! which comes next, in one durable step that all lines share:
 //!
 //! ```text
-//!   ledger  │ begin 1 2 │               │ settle 1 2, begin 3 4 │               │
-//!   line    │           │ send 1  send 2│                       │ send 3  send 4│
+//!   ledger  │ begin 1 2 │        │ settle 1, begin 3 │ settle 2, begin 4 │
+//!   line    │           │ send 1 │ send 2 ·········· │ send 3            │ send 4
 //! ```
 //!
-//! A mail's bytes go on the wire only after its *in flight* is durable (its envelope may go before: that alone is nothing); whatever kills the press, what it leaves *in flight*
-//! is all that may have gone out without being written down.
+//! A mail's bytes go on the wire only after its *in flight* is durable (its envelope may go before: that alone is nothing);
+//! whatever kills the press, what it leaves *in flight* is all that may have gone out without being written down.
 
 mod course;
+mod hand;
 mod line;
 mod queue;
 mod seat;

@@ -13,14 +13,32 @@ use url::{Host, Url};
 use super::PublishError;
 use crate::feed::media::Media;
 
-/// How often, and for how long, a request is tried again when the store is busy or cannot be reached.
-const TRIES: usize = 8;
-const PATIENCE: Duration = Duration::from_mins(2);
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// How long a store is waited for, and how often it is asked again when it is busy or cannot be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// One request may take so long.
+    pub request: Duration,
+    /// So often a request is sent again.
+    pub tries: usize,
+    /// The wait before the second time; it doubles.
+    pub first_wait: Duration,
+    /// Up to this.
+    pub longest_wait: Duration,
+    /// All the times of one request together.
+    pub all: Duration,
+}
 
-/// One request may take so long.
-const REQUEST: Duration = Duration::from_mins(1);
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            request: Duration::from_mins(1),
+            tries: 8,
+            first_wait: Duration::from_millis(200),
+            longest_wait: Duration::from_secs(15),
+            all: Duration::from_mins(2),
+        }
+    }
+}
 
 /// Which bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +51,8 @@ pub struct Options {
     pub endpoint: Option<Url>,
     /// The region; `AWS_REGION` if `None`.
     pub region: Option<String>,
+    /// How long it is waited for.
+    pub patience: Patience,
 }
 
 impl Options {
@@ -81,7 +101,7 @@ impl Bucket {
         }
         builder = builder.with_bucket_name(&options.bucket);
         // Whatever the environment says, the configuration decides where credentials are sent.
-        let mut client = ClientOptions::new().with_timeout(REQUEST);
+        let mut client = ClientOptions::new().with_timeout(options.patience.request);
         if let Some(endpoint) = &options.endpoint {
             let here = match endpoint.host() {
                 Some(Host::Domain(name)) => name == "localhost",
@@ -100,10 +120,11 @@ impl Bucket {
         } else if builder.get_config_value(&AmazonS3ConfigKey::Region).is_none() {
             builder = builder.with_region("us-east-1");
         }
+        let Patience { tries, first_wait, longest_wait, all, .. } = options.patience;
         let retry = RetryConfig {
-            backoff: BackoffConfig { init_backoff: FIRST_WAIT, max_backoff: LONGEST_WAIT, base: 2.0 },
-            max_retries: TRIES,
-            retry_timeout: PATIENCE,
+            backoff: BackoffConfig { init_backoff: first_wait, max_backoff: longest_wait, base: 2.0 },
+            max_retries: tries,
+            retry_timeout: all,
         };
         let store = builder.with_client_options(client).with_retry(retry).build()?;
         let prefix = ObjectPath::parse(&options.prefix).map_err(object_store::Error::from)?;
@@ -160,7 +181,13 @@ mod tests {
 
     fn open(endpoint: &str) -> Result<Bucket, OpenError> {
         let endpoint = Url::parse(endpoint).ok();
-        let options = Options { bucket: "b".to_owned(), prefix: "a/b".to_owned(), endpoint, region: None };
+        let options = Options {
+            bucket: "b".to_owned(),
+            prefix: "a/b".to_owned(),
+            endpoint,
+            region: None,
+            patience: Patience::default(),
+        };
         let environment =
             [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_ALLOW_HTTP", "true")];
         Bucket::open(&options, environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter())

@@ -22,7 +22,7 @@ use crate::newsroom::{Article, Bodies, Body, Newsroom, Problem};
 use crate::stamp::Stamp;
 
 /// Articles that are rendered at once.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 
 /// Articles that may wait in open documents. A newsroom with so many feeds that theirs are more (one for each of its tags,
 /// say) is built in several rounds: its articles are rendered more than once, and memory stays bounded.
@@ -202,7 +202,7 @@ struct Leaf {
 }
 
 /// Every page and the list. Only pages that have to be made are rendered.
-fn leaves(order: &Order<'_>, is_fresh: impl Fn(&String, u64) -> bool) -> Result<Vec<Leaf>, Problem> {
+fn leaves(order: &Order<'_>, is_fresh: impl Fn(&String, u64) -> bool + Sync) -> Result<Vec<Leaf>, Problem> {
     let Order { newsroom, plan, templates, .. } = order;
     let page = |path: String, draft: Draft<'_>| {
         let key = templates.key(&draft);
@@ -213,10 +213,10 @@ fn leaves(order: &Order<'_>, is_fresh: impl Fn(&String, u64) -> bool) -> Result<
     let (path, key) = (opml::FILE.to_owned(), fingerprint([list.as_bytes()]).max(1));
     let text = (!is_fresh(&path, key)).then_some(list);
     let mut leaves = vec![page("index.html".to_owned(), Draft::index(newsroom, plan))?, Leaf { path, key, text }];
-    for feed in plan.feeds.iter().filter(|feed| matches!(feed.of, archive::Of::Section(_))) {
-        if let Some(path) = feed.page_path() {
-            leaves.push(page(path, Draft::section(newsroom, feed))?);
-        }
+    let sections = plan.feeds.par_iter().filter(|feed| matches!(feed.of, archive::Of::Section(_)));
+    let of_section = |feed: &Feed| Some(page(feed.page_path()?, Draft::section(newsroom, feed)));
+    for leaf in sections.filter_map(of_section).collect::<Vec<_>>() {
+        leaves.push(leaf?);
     }
     Ok(leaves)
 }
@@ -324,7 +324,7 @@ impl Press<'_> {
             let next = chunks.next();
             let (ahead, taken) = rayon::join(
                 || next.map(|chunk| self.rendered(chunk)),
-                || pens.par_iter_mut().try_for_each(|pen| pen.take(&rendered, self)),
+                || pens.par_iter_mut().with_max_len(1).try_for_each(|pen| pen.take(&rendered, self)),
             );
             taken?;
             match ahead {
@@ -356,6 +356,8 @@ impl Press<'_> {
     fn rendered(&self, needs: &[(u32, bool, bool)]) -> Vec<Rendered> {
         needs
             .par_iter()
+            // One by one: whoever is done first takes the next, and nobody waits long for the last.
+            .with_max_len(1)
             .map(|&(at, full, summary)| {
                 let article = &self.order.newsroom.articles[at as usize];
                 // A summary that the article does not give is made from its body.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::folder::{self, Folder};
+use super::journal::Journal;
 use super::manifest::{Manifest, Object, hexadecimal, nanoseconds};
 use super::plan::{Plan, plan};
 use super::websub::{Messenger, Patience, PingError};
@@ -80,10 +81,10 @@ pub async fn rehearse(publication: &Publication<'_>) -> Result<Plan, PublishErro
 pub async fn publish(publication: &Publication<'_>) -> Result<Report, PublishError> {
     let (mut manifest, plan, foreign) = publication.look().await?;
     let mut report = Report { unchanged: plan.unchanged, foreign, ..Report::default() };
+    let mut journal = publication.journal();
     let mut result = Ok(());
     for stage in &plan.stages {
-        result = publication.send(stage, &mut manifest, &mut report).await;
-        manifest.save(publication.record)?;
+        result = publication.send(stage, &mut manifest, &mut journal, &mut report).await;
         if result.is_err() {
             break;
         }
@@ -95,19 +96,35 @@ pub async fn publish(publication: &Publication<'_>) -> Result<Report, PublishErr
             report.superfluous = plan.superfluous;
         }
     }
+    manifest.save(publication.record)?;
+    journal.end()?;
     // Feeds that arrived are news even if something after them failed.
-    manifest.save(publication.record)?;
+    let untold = manifest.untold.clone();
     publication.announce(&mut manifest, &mut report).await;
-    manifest.save(publication.record)?;
+    if manifest.untold != untold {
+        manifest.save(publication.record)?;
+    }
     result.map(|()| report)
 }
 
 impl Publication<'_> {
+    fn journal(&self) -> Journal {
+        Journal::beside(self.record, self.name)
+    }
+
     /// What lies here and there, what is to be done, and how many objects there are none of ours.
     async fn look(&self) -> Result<(Manifest, Plan, usize), PublishError> {
         let recorded = Manifest::load(self.record, self.name)?;
         let ask = recorded.is_none();
         let mut manifest = recorded.unwrap_or_else(|| Manifest { target: self.name.to_owned(), ..Manifest::default() });
+        // A publication that was killed has told no hub of what it sent.
+        for (path, object) in self.journal().read()? {
+            self.to_be_told(&path, &mut manifest);
+            // Without a record the target is asked, and knows better.
+            if !ask {
+                manifest.objects.insert(path, object);
+            }
+        }
         let here = folder::files(self.feeds, &manifest)?;
         let mut foreign = 0;
         match self.target {
@@ -139,19 +156,20 @@ impl Publication<'_> {
     }
 
     /// Sends one stage. Every object that arrived is in the manifest afterwards, whatever became of the others.
-    async fn send(&self, stage: &[String], manifest: &mut Manifest, report: &mut Report) -> Result<(), PublishError> {
+    async fn send(
+        &self,
+        stage: &[String],
+        manifest: &mut Manifest,
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<(), PublishError> {
         let mut under_way = stream::iter(stage).map(|path| self.send_one(path)).buffer_unordered(AT_A_TIME);
         let mut result = Ok(());
         while let Some(sent) = under_way.next().await {
             match sent {
                 Ok((path, object)) => {
-                    if media::of(path).sort == Sort::Feed
-                        && let Ok(topic) = self.public.join(path)
-                    {
-                        for hub in self.hubs {
-                            manifest.untold.entry(hub.to_string()).or_default().insert(topic.to_string());
-                        }
-                    }
+                    journal.note(path, &object)?;
+                    self.to_be_told(path, manifest);
                     report.bytes += object.size;
                     report.sent.push(path.clone());
                     manifest.objects.insert(path.clone(), object);
@@ -164,6 +182,17 @@ impl Publication<'_> {
             }
         }
         result
+    }
+
+    /// All hubs are to be told of this, if it is a feed.
+    fn to_be_told(&self, path: &str, manifest: &mut Manifest) {
+        if media::of(path).sort == Sort::Feed
+            && let Ok(topic) = self.public.join(path)
+        {
+            for hub in self.hubs {
+                manifest.untold.entry(hub.to_string()).or_default().insert(topic.to_string());
+            }
+        }
     }
 
     async fn send_one<'p>(&self, path: &'p String) -> Result<(&'p String, Object), PublishError> {

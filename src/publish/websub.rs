@@ -25,6 +25,9 @@ impl Default for Patience {
 /// No wait is longer than this, even if the hub asks for it.
 pub const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
+/// A hub that has moved is followed so many times; to `https` from then on, if it was that.
+const MOVES: u32 = 4;
+
 /// Why a hub has not been told.
 #[derive(Debug, thiserror::Error)]
 pub enum PingError {
@@ -48,6 +51,8 @@ impl Messenger {
     pub fn new(patience: Patience) -> Result<Messenger, PingError> {
         let client = reqwest::Client::builder()
             .timeout(patience.request)
+            // A client that follows by itself turns the POST into a GET, and takes a page for the hub's thanks.
+            .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("pressrun/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| PingError::Unavailable(error.to_string()))?;
@@ -58,10 +63,16 @@ impl Messenger {
     pub async fn ping(&self, hub: &Url, topic: &Url) -> Result<(), PingError> {
         let mut wait = self.patience.first_wait;
         let mut tries = self.patience.tries.max(1);
+        let (mut hub, mut moves) = (hub.clone(), 0);
         loop {
             tries -= 1;
-            let (because, asked) = match self.ping_once(hub, topic).await {
+            let (because, asked) = match self.ping_once(&hub, topic).await {
                 Ok(Said::Thanks) => return Ok(()),
+                Ok(Said::Moved(status, _)) if moves == MOVES => return Err(PingError::Refused(status)),
+                Ok(Said::Moved(_, to)) => {
+                    (hub, moves, tries) = (to, moves + 1, tries + 1);
+                    continue;
+                }
                 Ok(Said::No(status)) => return Err(PingError::Refused(status)),
                 Ok(Said::Later(status, asked)) => (format!("the hub answered with status {status}"), asked),
                 // Without the address: it stands beside it wherever this is told.
@@ -81,9 +92,13 @@ impl Messenger {
         let answer = self.client.post(hub.clone()).form(&form).send().await?;
         let status = answer.status();
         let after = answer.headers().get(reqwest::header::RETRY_AFTER).and_then(|after| after.to_str().ok());
-        Ok(match status.as_u16() {
-            200..=299 => Said::Thanks,
-            408 | 425 | 429 | 500.. => {
+        let to = answer.headers().get(reqwest::header::LOCATION).and_then(|to| hub.join(to.to_str().ok()?).ok());
+        let to = to.filter(|to| to.scheme() == "https" || (to.scheme() == "http" && hub.scheme() == "http"));
+        Ok(match (status.as_u16(), to) {
+            // 303: it has been done, and there is a page about it.
+            (200..=299 | 303, _) => Said::Thanks,
+            (301 | 302 | 307 | 308, Some(to)) => Said::Moved(status.as_u16(), to),
+            (408 | 425 | 429 | 500.., _) => {
                 Said::Later(status.as_u16(), after.and_then(|s| s.parse().ok()).map(Duration::from_secs))
             }
             _ => Said::No(status.as_u16()),
@@ -94,6 +109,7 @@ impl Messenger {
 /// What a hub said.
 enum Said {
     Thanks,
+    Moved(u16, Url),
     No(u16),
     Later(u16, Option<Duration>),
 }

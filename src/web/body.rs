@@ -8,19 +8,32 @@ use std::task::{Context, Poll};
 
 use super::large::Large;
 
-/// The body of an answer: bytes that many answers share, or what a page's handler made.
-#[derive(Debug)]
-pub(crate) enum Body {
+/// Bytes that many answers share.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
     Shared(Bytes),
-    /// The same, and large; `None` when it has been handed over.
-    Large(Option<Arc<Large>>),
-    Made(axum::body::Body),
+    Large(Arc<Large>),
 }
 
-impl Body {
-    pub(crate) fn empty() -> Body {
-        Body::Shared(Bytes::new())
+impl Content {
+    pub(crate) fn empty() -> Content {
+        Content::Shared(Bytes::new())
     }
+
+    pub(crate) fn bytes(&self) -> &Bytes {
+        match self {
+            Content::Shared(bytes) => bytes,
+            Content::Large(large) => large.bytes(),
+        }
+    }
+}
+
+/// The body of an answer that hyper sends: shared bytes, `None` when they have been handed over, or what a page's handler
+/// made.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Ready(Option<Bytes>),
+    Made(axum::body::Body),
 }
 
 impl HttpBody for Body {
@@ -29,25 +42,23 @@ impl HttpBody for Body {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         match self.get_mut() {
-            Body::Shared(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Body::Shared(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Body::Large(large) => Poll::Ready(large.take().map(|large| Ok(Frame::data(large.bytes().clone())))),
+            Body::Ready(bytes) => {
+                Poll::Ready(bytes.take().filter(|bytes| !bytes.is_empty()).map(|b| Ok(Frame::data(b))))
+            }
             Body::Made(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Body::Shared(bytes) => bytes.is_empty(),
-            Body::Large(large) => large.is_none(),
+            Body::Ready(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Body::Made(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Body::Shared(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Body::Large(large) => SizeHint::with_exact(large.as_ref().map_or(0, |large| large.bytes().len() as u64)),
+            Body::Ready(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Body::Made(body) => body.size_hint(),
         }
     }

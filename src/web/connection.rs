@@ -1,5 +1,6 @@
 //! One connection: its socket, what it is doing and since when, and who may end it.
 
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -141,6 +142,8 @@ impl State {
 pub(crate) struct Watched {
     pub(crate) socket: TcpStream,
     pub(crate) state: Arc<State>,
+    /// What has been read from it already.
+    pub(crate) unread: Bytes,
 }
 
 impl Watched {
@@ -172,7 +175,13 @@ impl Watched {
 impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let result = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        let result = if self.unread.is_empty() {
+            Pin::new(&mut self.socket).poll_read(cx, buffer)
+        } else {
+            let now = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(now));
+            Poll::Ready(Ok(()))
+        };
         if buffer.filled().len() > before && self.state.waits() == Waits::Idle {
             self.state.turn(Waits::Head);
         }

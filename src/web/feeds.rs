@@ -2,15 +2,16 @@
 
 use hyper::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LOCATION, VARY,
+    ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, LOCATION, VARY,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, StatusCode};
 use std::path::PathBuf;
 use std::sync::Arc;
 use url::Url;
 
-use super::body::Body;
-use super::negotiate::{A_IM, Accepted, Encoding, IM, has_it, tags, wants_only_new};
+use super::body::Content;
+use super::negotiate::{A_IM, Accepted, Asked, Encoding, IM, has_it, tags, wants_only_new};
+use super::reply::Reply;
 use super::shelf::{Absent, Shelf};
 use super::version::{Version, text};
 
@@ -24,22 +25,9 @@ pub(crate) struct Feeds {
     prefix: Box<str>,
 }
 
-/// What of a request decides the answer.
-pub(crate) struct Asked<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) path: &'a str,
-    pub(crate) headers: &'a HeaderMap,
-}
-
-impl<'a> Asked<'a> {
-    pub(crate) fn of<B>(request: &'a Request<B>) -> Asked<'a> {
-        Asked { method: request.method(), path: request.uri().path(), headers: request.headers() }
-    }
-}
-
 /// What can be said of a version at once.
 enum Said {
-    Answer(Response<Body>),
+    Reply(Reply),
     /// The body in this encoding has to be made first.
     NotYet(Encoding),
 }
@@ -61,29 +49,24 @@ impl Feeds {
         self.shelf.held()
     }
 
-    /// The answer, if everything for it is in memory. Most requests end here.
-    pub(crate) fn at_once(&self, asked: &Asked<'_>) -> Option<Response<Body>> {
-        if !(asked.method == Method::GET || asked.method == Method::HEAD) {
-            return Some(not_reading(asked.method));
-        }
+    /// The answer to a GET or HEAD, if everything for it is in memory. Most requests end here.
+    pub(crate) fn at_once(&self, asked: &Asked<'_>) -> Option<Reply> {
         // A path that is spelled in another way than ours is not found here, and is put right in `answer`.
-        let version = self.shelf.fresh(asked.path.strip_prefix(&*self.prefix)?)?;
-        match self.say(asked, asked.path.strip_prefix(&*self.prefix)?, &version) {
-            Said::Answer(answer) => Some(answer),
+        let below = asked.path.strip_prefix(&*self.prefix)?;
+        let version = self.shelf.fresh(below)?;
+        match self.say(asked, below, &version) {
+            Said::Reply(reply) => Some(reply),
             Said::NotYet(_) => None,
         }
     }
 
     /// The answer, with whatever reading and compressing it takes.
-    pub(crate) async fn answer(&self, asked: &Asked<'_>) -> Response<Body> {
-        if !(asked.method == Method::GET || asked.method == Method::HEAD) {
-            return not_reading(asked.method);
-        }
+    pub(crate) async fn answer(&self, asked: &Asked<'_>) -> Reply {
         let Some(below) = asked.path.strip_prefix(&*self.prefix) else {
             return moved(&self.prefix);
         };
         let Some(mut path) = file_path(below) else {
-            return plain(StatusCode::NOT_FOUND, "There is nothing here.\n");
+            return Reply::plain(StatusCode::NOT_FOUND, "There is nothing here.\n");
         };
         if path.is_empty() || path.ends_with('/') {
             path.push_str("index.html");
@@ -91,15 +74,15 @@ impl Feeds {
         let version = match self.shelf.fetch(&path).await {
             Ok(version) => version,
             Err(Absent::Folder) => return moved(&format!("{}/", asked.path)),
-            Err(Absent::Missing) => return plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+            Err(Absent::Missing) => return Reply::plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
             Err(Absent::Unreadable(because)) => {
                 tracing::error!(path, %because, "a file cannot be read");
-                return plain(StatusCode::INTERNAL_SERVER_ERROR, "This cannot be read at the moment.\n");
+                return Reply::plain(StatusCode::INTERNAL_SERVER_ERROR, "This cannot be read at the moment.\n");
             }
         };
         for _ in Encoding::ALL {
             match self.say(asked, &path, &version) {
-                Said::Answer(answer) => return answer,
+                Said::Reply(reply) => return reply,
                 Said::NotYet(encoding) => {
                     if let Err(because) = self.shelf.body(&version, encoding).await {
                         tracing::error!(path, %because, encoding = encoding.name(), "cannot be compressed");
@@ -108,25 +91,21 @@ impl Feeds {
                 }
             }
         }
-        plain(StatusCode::INTERNAL_SERVER_ERROR, "This cannot be read at the moment.\n")
+        Reply::plain(StatusCode::INTERNAL_SERVER_ERROR, "This cannot be read at the moment.\n")
     }
 
-    fn say(&self, asked: &Asked<'_>, path: &str, version: &Version) -> Said {
-        let Some(encoding) = Accepted::of(asked.headers).best(|encoding| version.has(encoding)) else {
-            let mut answer = plain(StatusCode::NOT_ACCEPTABLE, "There is no encoding of this that you accept.\n");
-            answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-            return Said::Answer(answer);
+    fn say(&self, asked: &Asked<'_>, path: &str, version: &Arc<Version>) -> Said {
+        let accepted = Accepted::of(asked);
+        let Some(encoding) = accepted.best(|encoding| version.has(encoding)) else {
+            let refusal = Reply::plain(StatusCode::NOT_ACCEPTABLE, "There is no encoding of this that you accept.\n");
+            return Said::Reply(refusal.with(VARY, HeaderValue::from_static("Accept-Encoding")));
         };
-        if has_it(asked.headers, version.etag(encoding), version.modified, &version.modified_text) {
-            return Said::Answer(with_headers(
-                StatusCode::NOT_MODIFIED,
-                version.not_modified(encoding).clone(),
-                Body::empty(),
-            ));
+        if has_it(asked, version.etag(encoding), version.modified, &version.modified_text) {
+            return Said::Reply(Reply::not_modified(version.clone(), encoding));
         }
-        if wants_only_new(asked.headers)
-            && Accepted::of(asked.headers).best(|e| e == Encoding::Identity).is_some()
-            && let Some(news) = self.shelf.news(path, version, tags(asked.headers))
+        if wants_only_new(asked)
+            && accepted.best(|e| e == Encoding::Identity).is_some()
+            && let Some(news) = self.shelf.news(path, version, tags(asked))
         {
             // RFC 3229: the tag is that of the whole, which the client now has, in the encoding in which it would have come:
             // with it the client asks the next time. A cache that does not know `IM` must not keep this.
@@ -134,10 +113,10 @@ impl Feeds {
             headers.insert(ETAG, version.etag(encoding).clone());
             headers.insert(IM, HeaderValue::from_static("feed"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, im, max-age=60"));
-            return Said::Answer(with_headers(StatusCode::IM_USED, headers, Body::Shared(news)));
+            return Said::Reply(Reply::new(StatusCode::IM_USED, headers, Content::Shared(news)));
         }
-        match version.body(encoding) {
-            Some(body) => Said::Answer(with_headers(StatusCode::OK, version.whole(encoding).clone(), body)),
+        match version.content(encoding) {
+            Some(content) => Said::Reply(Reply::whole(version.clone(), encoding, content)),
             None => Said::NotYet(encoding),
         }
     }
@@ -182,44 +161,26 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn with_headers(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
-    *answer.status_mut() = status;
-    *answer.headers_mut() = headers;
-    answer
-}
-
-/// An answer in a sentence, not to be kept.
-pub(crate) fn plain(status: StatusCode, sentence: &'static str) -> Response<Body> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    with_headers(status, headers, Body::Shared(sentence.into()))
-}
-
-fn moved(to: &str) -> Response<Body> {
-    let mut answer = plain(StatusCode::PERMANENT_REDIRECT, "This is a folder; its address ends in a slash.\n");
-    answer.headers_mut().insert(LOCATION, text(to));
-    answer
+fn moved(to: &str) -> Reply {
+    Reply::plain(StatusCode::PERMANENT_REDIRECT, "This is a folder; its address ends in a slash.\n")
+        .with(LOCATION, text(to))
 }
 
 /// What is neither GET nor HEAD: a browser's question whether scripts of other sites may ask (CORS), or an error.
-fn not_reading(method: &Method) -> Response<Body> {
+pub(crate) fn not_reading(method: &Method) -> Reply {
     const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-    let mut answer = if method == Method::OPTIONS {
+    let reply = if method == Method::OPTIONS {
         let mut headers = HeaderMap::new();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         let allowed = format!("If-None-Match, If-Modified-Since, {A_IM}, {ACCEPT_ENCODING}");
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, text(&allowed));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
-        with_headers(StatusCode::NO_CONTENT, headers, Body::empty())
+        Reply::new(StatusCode::NO_CONTENT, headers, Content::empty())
     } else {
-        plain(StatusCode::METHOD_NOT_ALLOWED, "This can only be read.\n")
+        Reply::plain(StatusCode::METHOD_NOT_ALLOWED, "This can only be read.\n")
     };
-    answer.headers_mut().insert(ALLOW, METHODS);
-    answer
+    reply.with(ALLOW, METHODS)
 }
 
 #[cfg(test)]

@@ -1,8 +1,62 @@
 //! What a request's headers ask for. Pure.
 
-use hyper::HeaderMap;
-use hyper::header::{ACCEPT_ENCODING, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use hyper::header::{HeaderName, HeaderValue};
+use std::str;
 use std::time::SystemTime;
+
+/// What of a request for a file decides the answer. Whoever parsed the request, this is made of it in one way, so the
+/// answer is the same.
+#[derive(Debug, Default)]
+pub(crate) struct Asked<'a> {
+    /// The target's path, as it was written.
+    pub(crate) path: &'a str,
+    accept_encoding: Lines<'a>,
+    if_none_match: Lines<'a>,
+    if_modified_since: Lines<'a>,
+    a_im: Lines<'a>,
+}
+
+/// The values of a header that may come on several lines; nearly always it comes on one.
+#[derive(Debug, Default)]
+struct Lines<'a> {
+    first: Option<&'a [u8]>,
+    more: Vec<&'a [u8]>,
+}
+
+impl<'a> Asked<'a> {
+    /// A request for this path, without headers.
+    pub(crate) fn new(path: &'a str) -> Asked<'a> {
+        Asked { path, ..Asked::default() }
+    }
+
+    /// Takes notice of a header, if it is one that matters; `name` in letters of any case.
+    pub(crate) fn note(&mut self, name: &str, value: &'a [u8]) {
+        let (lines, known) = match name.len() {
+            4 => (&mut self.a_im, "a-im"),
+            13 => (&mut self.if_none_match, "if-none-match"),
+            15 => (&mut self.accept_encoding, "accept-encoding"),
+            17 => (&mut self.if_modified_since, "if-modified-since"),
+            _ => return,
+        };
+        if name.eq_ignore_ascii_case(known) {
+            match lines.first {
+                None => lines.first = Some(value),
+                Some(_) => lines.more.push(value),
+            }
+        }
+    }
+}
+
+impl<'a> Lines<'a> {
+    fn each(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
+
+    /// Those that are text.
+    fn texts(&self) -> impl Iterator<Item = &'a str> {
+        self.each().filter_map(|value| str::from_utf8(value).ok())
+    }
+}
 
 /// How a body is coded on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +94,10 @@ pub(crate) struct Accepted([u16; 4]);
 impl Accepted {
     /// Reads `Accept-Encoding` (RFC 9110, section 12.5.3). Without the header anything may be sent, and identity is what
     /// every reader understands.
-    pub(crate) fn of(headers: &HeaderMap) -> Accepted {
+    pub(crate) fn of(asked: &Asked<'_>) -> Accepted {
         let mut weights: [Option<u16>; 4] = [None; 4];
         let mut rest = None;
-        for header in headers.get_all(ACCEPT_ENCODING) {
-            // What is not text names no encoding.
-            let Ok(text) = header.to_str() else { continue };
+        for text in asked.accept_encoding.texts() {
             for element in text.split(',') {
                 let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
                 let weight = weight(parameters);
@@ -102,24 +154,22 @@ fn weight(parameters: &str) -> u16 {
 ///
 /// `tag` is the representation's entity tag with its quotation marks; `modified` is in whole seconds, and
 /// `modified_text` is the same as we write it.
-pub(crate) fn has_it(
-    headers: &HeaderMap,
-    tag: &HeaderValue,
-    modified: SystemTime,
-    modified_text: &HeaderValue,
-) -> bool {
-    if headers.contains_key(IF_NONE_MATCH) {
-        return tags(headers).any(|given| given == b"*" || given == tag.as_bytes());
+pub(crate) fn has_it(asked: &Asked<'_>, tag: &HeaderValue, modified: SystemTime, modified_text: &HeaderValue) -> bool {
+    if asked.if_none_match.first.is_some() {
+        return tags(asked).any(|given| given == b"*" || given == tag.as_bytes());
     }
-    let Some(since) = headers.get(IF_MODIFIED_SINCE) else { return false };
+    let Some(since) = asked.if_modified_since.first else { return false };
     // Nearly always it is the very text that we sent.
-    since == modified_text
-        || since.to_str().ok().and_then(|s| httpdate::parse_http_date(s).ok()).is_some_and(|since| modified <= since)
+    since == modified_text.as_bytes()
+        || str::from_utf8(since)
+            .ok()
+            .and_then(|s| httpdate::parse_http_date(s).ok())
+            .is_some_and(|since| modified <= since)
 }
 
 /// The entity tags of `If-None-Match`, with their quotation marks and without `W/`: the comparison is the weak one.
-pub(crate) fn tags(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(IF_NONE_MATCH).into_iter().flat_map(|value| Tags(value.as_bytes()))
+pub(crate) fn tags<'a>(asked: &Asked<'a>) -> impl Iterator<Item = &'a [u8]> {
+    asked.if_none_match.each().flat_map(Tags)
 }
 
 /// Splits a list of entity tags; a comma may stand inside one.
@@ -159,13 +209,11 @@ pub(crate) const A_IM: HeaderName = HeaderName::from_static("a-im");
 pub(crate) const IM: HeaderName = HeaderName::from_static("im");
 
 /// Whether the client takes the instance manipulation `feed`: only the items that it has not.
-pub(crate) fn wants_only_new(headers: &HeaderMap) -> bool {
-    headers.get_all(A_IM).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(',')).any(
-        |element| {
-            let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
-            name.trim().eq_ignore_ascii_case("feed") && weight(parameters) > 0
-        },
-    )
+pub(crate) fn wants_only_new(asked: &Asked<'_>) -> bool {
+    asked.a_im.texts().flat_map(|text| text.split(',')).any(|element| {
+        let (name, parameters) = element.split_once(';').unwrap_or((element, ""));
+        name.trim().eq_ignore_ascii_case("feed") && weight(parameters) > 0
+    })
 }
 
 #[cfg(test)]
@@ -174,14 +222,21 @@ mod tests {
     use super::*;
     use std::time::{Duration, UNIX_EPOCH};
 
-    fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
+    const IF_NONE_MATCH: &str = "If-None-Match";
+    const IF_MODIFIED_SINCE: &str = "if-modified-since";
+
+    fn asked<'a>(pairs: &[(&str, &'a str)]) -> Asked<'a> {
+        let mut asked = Asked::new("/feeds/rss.xml");
+        for (name, value) in pairs {
+            asked.note(name, value.as_bytes());
+        }
+        asked
     }
 
     #[test]
     fn the_heaviest_encoding_wins_and_of_equals_the_smallest() {
         let all = |_| true;
-        for (asked, wanted) in [
+        for (value, wanted) in [
             ("", Some(Encoding::Identity)),
             ("gzip", Some(Encoding::Gzip)),
             ("x-gzip", Some(Encoding::Gzip)),
@@ -203,14 +258,15 @@ mod tests {
             ("gzip;q=nonsense", Some(Encoding::Gzip)),
             (";;,,=", Some(Encoding::Identity)),
         ] {
-            assert_eq!(Accepted::of(&headers(&[(ACCEPT_ENCODING, asked)])).best(all), wanted, "{asked:?}");
+            assert_eq!(Accepted::of(&asked(&[("Accept-Encoding", value)])).best(all), wanted, "{value:?}");
         }
-        assert_eq!(Accepted::of(&HeaderMap::new()).best(all), Some(Encoding::Identity));
+        assert_eq!(Accepted::of(&asked(&[])).best(all), Some(Encoding::Identity));
     }
 
     #[test]
     fn what_is_not_there_is_not_chosen() {
-        let accepted = Accepted::of(&headers(&[(ACCEPT_ENCODING, "br, gzip;q=0.5, identity;q=0.4")]));
+        let accepted =
+            Accepted::of(&asked(&[("accept-encoding", "br, gzip;q=0.5"), ("ACCEPT-ENCODING", "identity;q=0.4")]));
         assert_eq!(accepted.best(|e| e != Encoding::Brotli), Some(Encoding::Gzip));
         assert_eq!(accepted.best(|e| e == Encoding::Identity), Some(Encoding::Identity));
         assert_eq!(accepted.best(|e| e == Encoding::Zstd), None);
@@ -223,7 +279,7 @@ mod tests {
         let later = httpdate::fmt_http_date(modified + Duration::from_secs(1));
         let earlier = httpdate::fmt_http_date(modified - Duration::from_secs(1));
         let tag = HeaderValue::from_static("\"a,b\"");
-        let check = |pairs: &[(HeaderName, &str)]| has_it(&headers(pairs), &tag, modified, &text);
+        let check = |pairs: &[(&str, &str)]| has_it(&asked(pairs), &tag, modified, &text);
         assert!(check(&[(IF_NONE_MATCH, "\"a,b\"")]));
         assert!(check(&[(IF_NONE_MATCH, "W/\"a,b\"")]));
         assert!(check(&[(IF_NONE_MATCH, "\"x\", W/\"y\" ,\"a,b\"")]));
@@ -244,7 +300,7 @@ mod tests {
     #[test]
     fn only_the_word_feed_asks_for_what_is_new() {
         for (value, wanted) in [("feed", true), ("vcdiff, Feed;q=0.5", true), ("feed;q=0", false), ("feeds", false)] {
-            assert_eq!(wants_only_new(&headers(&[(A_IM, value)])), wanted, "{value}");
+            assert_eq!(wants_only_new(&asked(&[("A-IM", value)])), wanted, "{value}");
         }
     }
 }

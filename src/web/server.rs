@@ -3,8 +3,9 @@
 use axum::Router;
 use axum::extract::ConnectInfo;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::HOST;
 use hyper::service::Service;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,10 +21,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service as _;
 
 use super::Limits;
-use super::body::Body;
+use super::body::{Body, Content};
 use super::connection::{State, Told, Waits, Watched};
 use super::count::Counts;
-use super::feeds::{Asked, Feeds, plain};
+use super::express::{End, Express};
+use super::feeds::{Feeds, not_reading};
+use super::negotiate::Asked;
+use super::plain::is_host;
+use super::reply::Reply;
 
 /// How often connections are looked at for limits; a limit is kept to within this.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -35,6 +40,9 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 const LAST_BYTES: u64 = 256 * 1_024;
 
+/// The methods that the log names.
+const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "OPTIONS"];
+
 /// What every connection shares.
 pub(crate) struct Shared {
     pub(crate) feeds: Feeds,
@@ -42,15 +50,26 @@ pub(crate) struct Shared {
     /// Whatever is not a feed.
     pub(crate) beside: Router,
     pub(crate) limits: Limits,
+    express: bool,
     start: Instant,
     open: Mutex<HashMap<u64, Arc<State>>>,
     numbers: AtomicU64,
 }
 
 impl Shared {
-    pub(crate) fn new(feeds: Feeds, counts: Counts, beside: Router, limits: Limits) -> Arc<Shared> {
+    pub(crate) fn new(feeds: Feeds, counts: Counts, beside: Router, limits: Limits, express: bool) -> Arc<Shared> {
         let (start, open, numbers) = (Instant::now(), Mutex::default(), AtomicU64::new(0));
-        Arc::new(Shared { feeds, counts, beside, limits, start, open, numbers })
+        Arc::new(Shared { feeds, counts, beside, limits, express, start, open, numbers })
+    }
+
+    /// Counts and logs an answer. The log has nothing that a reader can put there: no addresses, no queries, no methods and
+    /// no paths but known ones. Of pages it has no paths at all: they carry tokens.
+    pub(crate) fn answered(&self, part: &str, method: &str, path: &str, status: StatusCode, bytes: u64) {
+        self.counts.answered(status, bytes);
+        let exists = status.is_success() || matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NOT_ACCEPTABLE);
+        let path = if part == "feeds" && exists && method != "OPTIONS" { path } else { "-" };
+        let method = METHODS.into_iter().find(|known| *known == method).unwrap_or("-");
+        tracing::info!(target: "pressrun::access", part, method, path, status = status.as_u16(), bytes);
     }
 
     fn each_open(&self, mut f: impl FnMut(&State)) {
@@ -155,11 +174,31 @@ impl Drop for Place {
 }
 
 async fn converse(place: Place, state: Arc<State>, socket: TcpStream, peer: SocketAddr) {
-    let io = TokioIo::new(Watched { socket, state: state.clone() });
-    let answering = Answering { shared: place.shared.clone(), state: state.clone(), peer };
+    let shared = &place.shared;
+    let end = if shared.express {
+        Express::new(shared.clone(), state.clone(), socket).run().await
+    } else {
+        End::Hyper(socket, Vec::new())
+    };
+    // In boxes, so that what waits in the express is small.
+    match end {
+        End::Gone => {}
+        End::Said(socket) => Box::pin(part(socket)).await,
+        End::Hyper(socket, unread) => {
+            let answering = Answering { shared: shared.clone(), state: state.clone(), peer };
+            Box::pin(by_hyper(answering, Watched { socket, state, unread: unread.into() })).await;
+        }
+    }
+}
+
+/// The rest of a connection.
+async fn by_hyper(answering: Answering, io: Watched) {
+    let (state, limits) = (io.state.clone(), answering.shared.limits);
     let mut connection = hyper::server::conn::http1::Builder::new()
-        .max_buf_size(place.shared.limits.request_head)
-        .serve_connection(io, answering);
+        .max_buf_size(limits.request_head)
+        // Who has said that he has no more to say still gets his answer.
+        .half_close(true)
+        .serve_connection(TokioIo::new(io), answering);
     let mut finishing = false;
     let dropped = std::future::poll_fn(|cx| {
         match state.heard(cx) {
@@ -203,19 +242,27 @@ impl Service<Request<Incoming>> for Answering {
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
         let shared = &self.shared;
-        if request.uri().path().len() > shared.limits.path {
-            let answer = plain(StatusCode::URI_TOO_LONG, "This address is too long.\n");
-            return Answer::Ready(ready(Ok(self.done("-", &request, answer))));
+        if !names_its_host(&request) {
+            let reply = Reply::plain(StatusCode::BAD_REQUEST, "A request names its host, once.\n");
+            return self.at_once("-", &request, reply);
         }
-        if shared.feeds.owns(request.uri().path()) {
-            if let Some(answer) = shared.feeds.at_once(&Asked::of(&request)) {
-                return Answer::Ready(ready(Ok(self.done("feeds", &request, answer))));
+        let path = request.uri().path();
+        if path.len() > shared.limits.path {
+            let reply = Reply::plain(StatusCode::URI_TOO_LONG, "This address is too long.\n");
+            return self.at_once("-", &request, reply);
+        }
+        if shared.feeds.owns(path) {
+            if !matches!(*request.method(), Method::GET | Method::HEAD) {
+                return self.at_once("feeds", &request, not_reading(request.method()));
+            }
+            if let Some(reply) = shared.feeds.at_once(&asked(&request)) {
+                return self.at_once("feeds", &request, reply);
             }
             self.state.turn(Waits::Answer);
             let this = self.clone();
             return Answer::Later(Box::pin(async move {
-                let answer = this.shared.feeds.answer(&Asked::of(&request)).await;
-                Ok(this.done("feeds", &request, answer))
+                let reply = this.shared.feeds.answer(&asked(&request)).await;
+                Ok(this.reply("feeds", &request, reply))
             }));
         }
         self.state.turn(Waits::Answer);
@@ -230,6 +277,7 @@ impl Service<Request<Incoming>> for Answering {
                 Ok(answer) => answer.map(Body::Made),
                 Err(never) => match never {},
             };
+            this.state.sends(None);
             Ok(this.done("pages", &asked, answer))
         }))
     }
@@ -240,27 +288,42 @@ impl Answering {
         Answering { shared: self.shared.clone(), state: self.state.clone(), peer: self.peer }
     }
 
-    /// Counts and logs an answer. The log has no addresses of readers, and of pages no paths: they carry tokens.
+    fn at_once<B>(&self, part: &str, request: &Request<B>, reply: Reply) -> Answer {
+        Answer::Ready(ready(Ok(self.reply(part, request, reply))))
+    }
+
+    fn reply<B>(&self, part: &str, request: &Request<B>, reply: Reply) -> Response<Body> {
+        self.state.sends(match &reply.content {
+            Content::Large(large) => Some(large),
+            Content::Shared(_) => None,
+        });
+        self.done(part, request, reply.into_response())
+    }
+
     fn done<B>(&self, part: &str, request: &Request<B>, answer: Response<Body>) -> Response<Body> {
         self.state.turn(Waits::Idle);
-        self.state.sends(match answer.body() {
-            Body::Large(large) => large.as_ref(),
-            _ => None,
-        });
-        let bytes = match request.method() {
-            &hyper::Method::HEAD => 0,
-            _ => answer.body().size_hint().lower(),
-        };
-        self.shared.counts.answered(answer.status(), bytes);
-        tracing::info!(
-            target: "pressrun::access",
-            part,
-            method = %request.method(),
-            path = if part == "feeds" { request.uri().path() } else { "-" },
-            status = answer.status().as_u16(),
-            bytes,
-        );
+        let bytes = if request.method() == Method::HEAD { 0 } else { answer.body().size_hint().lower() };
+        self.shared.answered(part, request.method().as_str(), request.uri().path(), answer.status(), bytes);
         answer
+    }
+}
+
+/// What of a request for a file decides the answer.
+fn asked<B>(request: &Request<B>) -> Asked<'_> {
+    let mut asked = Asked::new(request.uri().path());
+    for (name, value) in request.headers() {
+        asked.note(name.as_str(), value.as_bytes());
+    }
+    asked
+}
+
+/// Whether it says for whom it is (RFC 9112, section 3.2): in HTTP/1.1 once, in HTTP/1.0 at most once.
+fn names_its_host<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host.as_bytes()),
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
     }
 }
 

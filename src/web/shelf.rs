@@ -170,8 +170,8 @@ impl Shelf {
 
     /// What is gone is forgotten; what cannot be read at the moment is served as it was.
     fn without(&self, path: &str, error: io::Error) -> Result<Arc<Version>, Absent> {
-        use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
-        if matches!(error.kind(), NotFound | NotADirectory | InvalidInput) {
+        use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
+        if matches!(error.kind(), NotFound | NotADirectory | InvalidInput | InvalidFilename) {
             self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(path);
             return Err(Absent::Missing);
         }

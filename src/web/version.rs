@@ -4,10 +4,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use hyper::HeaderMap;
+use hyper::StatusCode;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
-    HeaderValue, LAST_MODIFIED, LINK, VARY, X_CONTENT_TYPE_OPTIONS,
+    HeaderMap, HeaderValue, LAST_MODIFIED, LINK, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -15,10 +15,11 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use super::body::Body;
+use super::body::Content;
 use super::delta::Parts;
 use super::large::{self, Large};
 use super::negotiate::Encoding;
+use super::reply::write_lines;
 use crate::feed::media::{self, Sort};
 use crate::stamp::Stamp;
 
@@ -59,9 +60,11 @@ pub(crate) struct Version {
 #[derive(Debug)]
 struct Facet {
     etag: HeaderValue,
-    /// The headers of a whole answer, and of a 304.
+    /// The headers of a whole answer, and of a 304; and the same as they are sent.
     whole: HeaderMap,
+    whole_lines: OnceLock<Box<[u8]>>,
     not_modified: HeaderMap,
+    not_modified_lines: OnceLock<Box<[u8]>>,
     body: OnceLock<Bytes>,
     /// How often the body has been wanted, up to [`WANTED`].
     wanted: AtomicU8,
@@ -79,8 +82,6 @@ impl Version {
         common.insert(CACHE_CONTROL, HeaderValue::from_static(media.cache_control()));
         common.insert(VARY, HeaderValue::from_static(if feed { "Accept-Encoding, A-IM" } else { "Accept-Encoding" }));
         common.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-        common.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag, Link"));
-        common.insert(LAST_MODIFIED, modified_text.clone());
         let facets = [Encoding::Identity, Encoding::Gzip, Encoding::Brotli, Encoding::Zstd].map(|encoding| {
             let etag = match encoding {
                 Encoding::Identity => text(&format!("\"{tag}\"")),
@@ -88,7 +89,10 @@ impl Version {
             };
             let mut not_modified = common.clone();
             not_modified.insert(ETAG, etag.clone());
+            // A 304 tells only what it must (RFC 9110, section 15.4.5): the client has the rest.
             let mut whole = not_modified.clone();
+            whole.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("ETag, Link"));
+            whole.insert(LAST_MODIFIED, modified_text.clone());
             whole.insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type));
             whole.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             if encoding != Encoding::Identity {
@@ -97,7 +101,16 @@ impl Version {
             if let Some(link) = link {
                 whole.insert(LINK, link.clone());
             }
-            Facet { etag, whole, not_modified, body: OnceLock::new(), wanted: 0.into(), large: OnceLock::new() }
+            Facet {
+                etag,
+                whole,
+                whole_lines: OnceLock::new(),
+                not_modified,
+                not_modified_lines: OnceLock::new(),
+                body: OnceLock::new(),
+                wanted: 0.into(),
+                large: OnceLock::new(),
+            }
         });
         let version = Version {
             tag: tag.into(),
@@ -142,17 +155,29 @@ impl Version {
         &self.facets[encoding as usize].not_modified
     }
 
+    /// The lines of a whole answer in this encoding, whose body has this length, up to the date.
+    pub(crate) fn whole_lines(&self, encoding: Encoding, length: usize) -> &[u8] {
+        let facet = &self.facets[encoding as usize];
+        facet.whole_lines.get_or_init(|| lines(StatusCode::OK, &facet.whole, length))
+    }
+
+    /// The same of a 304.
+    pub(crate) fn not_modified_lines(&self, encoding: Encoding) -> &[u8] {
+        let facet = &self.facets[encoding as usize];
+        facet.not_modified_lines.get_or_init(|| lines(StatusCode::NOT_MODIFIED, &facet.not_modified, 0))
+    }
+
     /// The body, if it has been made.
     pub(crate) fn made(&self, encoding: Encoding) -> Option<Bytes> {
         self.facets[encoding as usize].body.get().cloned()
     }
 
     /// The body as it is to be sent, if it has been made.
-    pub(crate) fn body(&self, encoding: Encoding) -> Option<Body> {
+    pub(crate) fn content(&self, encoding: Encoding) -> Option<Content> {
         let facet = &self.facets[encoding as usize];
         let bytes = facet.body.get()?;
         let large = if bytes.len() < large::SMALLEST { None } else { self.large(encoding, bytes) };
-        Some(large.map_or_else(|| Body::Shared(bytes.clone()), |large| Body::Large(Some(large))))
+        Some(large.map_or_else(|| Content::Shared(bytes.clone()), Content::Large))
     }
 
     /// The body as an open file, if it is wanted often.
@@ -220,6 +245,12 @@ fn compress(encoding: Encoding, bytes: &Bytes) -> io::Result<Bytes> {
         }
     };
     Ok(Bytes::from(done.into_boxed_slice()))
+}
+
+fn lines(status: StatusCode, headers: &HeaderMap, length: usize) -> Box<[u8]> {
+    let mut lines = Vec::new();
+    write_lines(status, headers, length, &mut lines);
+    lines.into()
 }
 
 /// Our own texts are visible ASCII; anything else would be a header without a value.

@@ -1,5 +1,7 @@
 //! `publish`: into a folder, and into a bucket of a real S3 server (moto) and of one that misbehaves on purpose.
 
+mod faulty;
+mod killed;
 mod stores;
 
 use crate::wire::{PUBLIC, build, write};
@@ -13,6 +15,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use stores::{Flaky, Moto};
 use url::Url;
+
+/// Tests do not wait as long as a newsroom does.
+const QUICK: bucket::Patience = bucket::Patience {
+    request: Duration::from_secs(2),
+    tries: 8,
+    first_wait: Duration::from_millis(20),
+    longest_wait: Duration::from_millis(200),
+    all: Duration::from_secs(20),
+};
 
 /// A newsroom with its feeds, its record, and a target.
 struct Desk {
@@ -72,6 +83,7 @@ fn to_bucket(endpoint: &Url) -> Desk {
             prefix: "feeds".to_owned(),
             endpoint: Some(endpoint.clone()),
             region: Some("eu-central-1".to_owned()),
+            patience: QUICK,
         };
         let environment = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));

@@ -493,60 +493,6 @@ fn who_is_slow_is_hung_up_on_and_nobody_else_notices() {
     assert!(start.elapsed() > stalled, "it was not slow");
 }
 
-/// Idle connections beside the load. Both ends are in this process; where it may not open so many files, fewer.
-const CROWD: usize = 10_000;
-
-/// Readers of something large that take a little at a time.
-const SLOW: usize = 50;
-
-#[test]
-fn ten_thousand_idle_connections_and_fifty_slow_readers_do_not_slow_a_request() {
-    let folder = tempfile::tempdir().unwrap();
-    build(folder.path(), 8);
-    write(folder.path(), "large.xml", &"<x/>".repeat(1 << 20));
-    let served = Served::folder(folder.path());
-    // The server has raised the limit as far as the system lets it.
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
-    let files: usize = files.and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
-    let crowd = CROWD.min((files - 2_000) / 2);
-    println!("{crowd} idle connections, of {files} files that may be open");
-    let mut idle: Vec<_> = (0..crowd)
-        .map(|_| {
-            let mut socket = served.connect();
-            socket.write_all(b"GET /feeds/feed.json HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-            socket
-        })
-        .collect();
-    let mut byte = [0];
-    for socket in &mut idle {
-        socket.read_exact(&mut byte).unwrap();
-    }
-    let mut slow: Vec<_> = (0..SLOW)
-        .map(|_| {
-            let mut socket = served.connect();
-            socket.write_all(b"GET /feeds/large.xml HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-            socket.read_exact(&mut byte).unwrap();
-            socket
-        })
-        .collect();
-    let mut longest = Duration::ZERO;
-    for n in 0..200 {
-        slow[n % SLOW].read_exact(&mut [0; 100]).unwrap();
-        let start = Instant::now();
-        assert_eq!(served.get("/feeds/rss.xml", &[]).status, 200);
-        longest = longest.max(start.elapsed());
-    }
-    // A limit that no loaded machine reaches, and that one request which waits for another does.
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
-    let connections = format!("pressrun_http_connections_total {}", crowd + SLOW + 201);
-    let metrics = served.get("/metrics", &[]);
-    assert!(metrics.text().contains(&connections), "{connections} is not in\n{}", metrics.text());
-    for socket in &mut idle {
-        socket.write_all(b"GET /feeds/feed.json HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    }
-}
-
 #[test]
 fn when_the_house_is_full_the_longest_idle_makes_room() {
     let folder = tempfile::tempdir().unwrap();

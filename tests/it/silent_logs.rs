@@ -98,3 +98,109 @@ fn logs_of_every_kind_hold_no_address_no_token_and_no_key() {
         }
     }
 }
+
+/// What the answer is, as far as it came, to these bytes from a reader at 127.0.0.77.
+fn ask_from_elsewhere(serving: &Serving, request: &str) -> String {
+    use std::io::{Read, Write};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut socket = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.77:0".parse().unwrap()).unwrap();
+        socket.connect(serving.at).await.unwrap().into_std().unwrap()
+    });
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let _ = socket.write_all(request.as_bytes());
+    let _ = socket.shutdown(std::net::Shutdown::Write);
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn the_access_log_says_what_was_read_and_nothing_of_who_reads() {
+    let room = Room::small(1);
+    room.run(&["build"]).fine();
+    let mut command = room.command(&["serve", "--json", "--no-press", "--bind", "127.0.0.1:0"]);
+    let log = std::fs::File::create(room.path("serve.log")).unwrap();
+    let serving = Serving::of(command.env("PRESSRUN_LOG", "trace").stderr(log));
+    // All that a reader can say of herself, in every place that a request has for it.
+    let secrets = [
+        "127.0.0.77",
+        "203.0.113.7",
+        "2001:db8::7",
+        "secretagent",
+        "secretreferer",
+        "secretcookie",
+        "secretkey",
+        "secretquery",
+        "secrettag",
+        "secretpath",
+        "secretmethod",
+        "secrethost",
+        "secretbody",
+        "nadia",
+    ];
+    let headers = "User-Agent: secretagent/7\r\nReferer: https://secretreferer.example/\r\nCookie: a=secretcookie\r\n\
+                   Authorization: Basic secretkey\r\nX-Forwarded-For: 203.0.113.7\r\nForwarded: for=\"[2001:db8::7]\"\r\n\
+                   From: nadia@example.org\r\nIf-None-Match: \"secrettag\"\r\n";
+    let ask = |line: &str, more: &str| {
+        let answer = ask_from_elsewhere(&serving, &format!("{line}\r\n{headers}{more}"));
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let host = "Host: secrethost\r\nConnection: close\r\n";
+    let plain = format!("{host}\r\n");
+    for (line, more, status) in [
+        // Without hyper and with it.
+        ("GET /feeds/rss.xml?to=nadia&key=secretquery HTTP/1.1", plain.as_str(), "200"),
+        ("HEAD /feeds/rss.xml?key=secretquery HTTP/1.1", &plain, "200"),
+        ("GET /feeds/rss.xml?key=secretquery HTTP/1.1", &format!("{host}Content-Length: 0\r\n\r\n"), "200"),
+        ("GET /feeds/secretpath/nadia@example.org.xml HTTP/1.1", &plain, "404"),
+        ("GET /feeds/%2e%2e/secretpath HTTP/1.1", &plain, "404"),
+        ("SECRETMETHOD /feeds/rss.xml HTTP/1.1", &plain, "405"),
+        ("OPTIONS /feeds/secretpath HTTP/1.1", &plain, "204"),
+        ("GET /subscribe?address=nadia@example.org&key=secretquery HTTP/1.1", &plain, "200"),
+        ("GET /preferences/secretpath?secretquery HTTP/1.1", &plain, ""),
+        ("POST /unsubscribe/secretpath HTTP/1.1", &format!("{host}Content-Length: 10\r\n\r\nsecretbody"), ""),
+        ("POST /subscribe HTTP/1.1", &format!("{host}Content-Length: 10\r\n\r\nsecretbody"), ""),
+        ("GET /secretpath HTTP/1.1", &plain, "404"),
+        ("GET /metrics?secretquery HTTP/1.1", &plain, "404"),
+        // Errors of the request.
+        (&format!("GET /feeds/{} HTTP/1.1", "secretpath".repeat(300)), &plain, "414"),
+        ("GET /feeds/rss.xml HTTP/1.1", "\r\n", "400"),
+        ("GET /feeds/rss.xml HTTP/1.1", "secretkey\r\n\r\n", "400"),
+        ("GET /feeds/rss.xml?secretquery", &plain, "400"),
+        ("GET /feeds/rss.xml HTTP/1.1", &format!("X: {}\r\n\r\n", "secretkey".repeat(3_000)), "431"),
+        ("POST /subscribe HTTP/1.1", &format!("{host}Transfer-Encoding: chunked\r\n\r\nsecretbody\r\n"), ""),
+    ] {
+        let answered = ask(line, more);
+        assert!(status.is_empty() || answered == status, "{line}: {answered:?}");
+    }
+    // A file that cannot be read: an error of ours, with the file's name.
+    std::fs::create_dir_all(room.path("feeds/broken")).unwrap();
+    std::fs::File::create(room.path("feeds/broken/rss.xml")).unwrap().set_len(65 << 20).unwrap();
+    assert_eq!(ask("GET /feeds/broken/rss.xml?secretquery HTTP/1.1", &plain), "500");
+    assert!(serving.stop().success());
+    let log = room.read("serve.log");
+    for secret in secrets {
+        let line = log.lines().find(|line| line.to_lowercase().contains(secret));
+        assert_eq!(line, None, "the log tells {secret}");
+    }
+    let fields = |line: &str| -> Option<serde_json::Value> {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        (line["target"] == "pressrun::access").then(|| line["fields"].clone())
+    };
+    let lines: Vec<serde_json::Value> = log.lines().filter_map(fields).collect();
+    let count = |part: &str, method: &str, path: &str, status: u64| {
+        let same = |line: &&serde_json::Value| {
+            line["part"] == part && line["method"] == method && line["path"] == path && line["status"] == status
+        };
+        lines.iter().filter(same).count()
+    };
+    assert_eq!(count("feeds", "GET", "/feeds/rss.xml", 200), 2, "{log}");
+    assert_eq!(count("feeds", "HEAD", "/feeds/rss.xml", 200), 1);
+    assert_eq!(count("feeds", "GET", "-", 404), 2);
+    assert_eq!(count("feeds", "-", "-", 405), 1);
+    assert_eq!(count("pages", "GET", "-", 200), 1);
+    assert!(log.contains("broken/rss.xml"), "of our own files the names are told: {log}");
+}

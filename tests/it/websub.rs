@@ -45,6 +45,8 @@ struct Seen {
     wants: Option<String>,
     /// The next answers of the hub to a ping; then it is well.
     moods: Vec<(u16, Option<&'static str>)>,
+    /// The hub says yes at once, and does what it has to do after this time.
+    late: Option<Duration>,
 }
 
 impl World {
@@ -123,14 +125,23 @@ async fn hub(State(state): State<Shared>, form: Bytes) -> impl IntoResponse {
                 headers.extend(after.map(|after| (header::RETRY_AFTER, after.parse().unwrap())));
                 return (StatusCode::from_u16(status).unwrap(), headers);
             }
-            for callback in callbacks {
-                let feed = client.get(&topic).send().await.unwrap();
-                let content_type = feed.headers()[header::CONTENT_TYPE].clone();
-                let link = feed.headers()[header::LINK].clone();
-                let text = feed.text().await.unwrap();
-                let brought = client.post(callback).header("Content-Type", content_type).header("Link", link);
-                assert!(brought.body(text).send().await.unwrap().status().is_success());
+            let late = state.lock().unwrap().late;
+            let bring = async move {
+                tokio::time::sleep(late.unwrap_or_default()).await;
+                for callback in callbacks {
+                    let feed = client.get(&topic).send().await.unwrap();
+                    let content_type = feed.headers()[header::CONTENT_TYPE].clone();
+                    let link = feed.headers()[header::LINK].clone();
+                    let text = feed.text().await.unwrap();
+                    let brought = client.post(callback).header("Content-Type", content_type).header("Link", link);
+                    assert!(brought.body(text).send().await.unwrap().status().is_success());
+                }
+            };
+            if late.is_some() {
+                tokio::spawn(bring);
+                return (StatusCode::ACCEPTED, HeaderMap::new());
             }
+            bring.await;
             (StatusCode::NO_CONTENT, HeaderMap::new())
         }
         "subscribe" => {
@@ -142,12 +153,21 @@ async fn hub(State(state): State<Shared>, form: Bytes) -> impl IntoResponse {
                 ("hub.lease_seconds", "864000"),
             ];
             let question = Url::parse_with_params(&callback, query).unwrap();
-            let answer = client.get(question).send().await.unwrap();
-            if answer.status().is_success() && answer.text().await.unwrap() == "c41" {
-                state.lock().unwrap().subscribers.entry(topic).or_default().push(callback);
+            let late = state.lock().unwrap().late;
+            let verify = async move {
+                tokio::time::sleep(late.unwrap_or_default()).await;
+                let answer = client.get(question).send().await.unwrap();
+                let verified = answer.status().is_success() && answer.text().await.unwrap() == "c41";
+                if verified {
+                    state.lock().unwrap().subscribers.entry(topic).or_default().push(callback);
+                }
+                verified
+            };
+            if late.is_some() {
+                tokio::spawn(verify);
                 return (StatusCode::ACCEPTED, HeaderMap::new());
             }
-            (StatusCode::FORBIDDEN, HeaderMap::new())
+            (if verify.await { StatusCode::ACCEPTED } else { StatusCode::FORBIDDEN }, HeaderMap::new())
         }
         other => panic!("{other}"),
     }
@@ -279,4 +299,58 @@ fn a_hub_that_was_away_is_told_by_the_next_publication() {
     let report = world.publish(home.path(), &public).unwrap();
     assert_eq!((report.sent.len(), report.told, report.untold.len()), (0, 3, 0));
     assert_eq!(world.publish(home.path(), &public).unwrap().told, 0);
+}
+
+#[test]
+fn a_hub_that_verifies_and_fetches_late_brings_what_is_new_all_the_same() {
+    let world = World::new();
+    let home = tempfile::tempdir().unwrap();
+    let (_served, public) = serve(home.path(), &world.hub);
+    world.publish(home.path(), &public).unwrap();
+    let topic = public.join("atom.xml").unwrap();
+    world.state.lock().unwrap().wants = Some(topic.to_string());
+    world.state.lock().unwrap().late = Some(Duration::from_millis(400));
+    assert_eq!(world.subscribe(topic.as_str(), &world.subscriber), 202);
+    let wait_for = |what: &str, done: &dyn Fn(&Seen) -> bool| {
+        let begun = Instant::now();
+        while !done(&world.state.lock().unwrap()) {
+            assert!(begun.elapsed() < Duration::from_secs(10), "never {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    assert!(world.state.lock().unwrap().subscribers.is_empty(), "not verified yet");
+    wait_for("verified", &|seen| !seen.subscribers.is_empty());
+    build(&home.path().join("feeds"), 9);
+    assert_eq!(world.publish(home.path(), &public).unwrap().told, 3, "202 is thanks enough");
+    // The next build comes before the hub does.
+    build(&home.path().join("feeds"), 10);
+    wait_for("delivered", &|seen| !seen.delivered.is_empty());
+    assert!(world.state.lock().unwrap().delivered[0].2.contains("Article 9"));
+}
+
+#[test]
+fn a_hub_that_has_moved_is_told_where_it_is_now_and_a_page_is_not_taken_for_thanks() {
+    let world = World::new();
+    let topic = Url::parse("https://acero-advocate.example/feeds/rss.xml").unwrap();
+    let ping = |hub: &Url| world.run(async { Messenger::new(QUICK).unwrap().ping(hub, &topic).await });
+    let gets: Arc<Mutex<usize>> = Arc::default();
+    let moved = |status: u16, to: &str| {
+        let (to, gets) = (to.to_owned(), gets.clone());
+        let answer = move || async move { (StatusCode::from_u16(status).unwrap(), [(header::LOCATION, to)]) };
+        let page = get(move || async move {
+            *gets.lock().unwrap() += 1;
+            "a page for people"
+        });
+        start(&world.runtime, Router::new().route("/", page.post(answer)))
+    };
+    for status in [301, 302, 307, 308] {
+        let before = world.pings().len();
+        ping(&moved(status, world.hub.as_str())).unwrap();
+        assert_eq!(world.pings().len(), before + 1, "{status}: the hub itself was told");
+    }
+    ping(&moved(303, "/")).unwrap();
+    for to in ["/", "ftp://127.0.0.1/", "data:,thanks"] {
+        assert!(matches!(ping(&moved(302, to)), Err(PingError::Refused(302))), "{to}");
+    }
+    assert_eq!(*gets.lock().unwrap(), 0, "and nowhere was a page fetched instead");
 }

@@ -1,13 +1,16 @@
 //! One line: takes, begins, sends, settles.
 
 use chrono::{DateTime, Utc};
-use std::collections::VecDeque;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesOrdered;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::course::{Course, FRUITLESS, domain};
+use super::hand::{self, Hand, Ready};
 use super::queue::Queue;
 use super::seat::Seat;
 use super::{End, Options};
@@ -20,8 +23,8 @@ use crate::error::Failure;
 use crate::mail::Mail;
 use crate::transport::{Line, OpenError, Sent, Transport};
 
-/// Deliveries *in flight* on one line that pipelines: what a kill makes uncertain, at most. They are begun, and settled,
-/// together, so that one durable step serves so many mails. Other lines wait for each reply anyway: one of theirs is enough.
+/// Deliveries *in flight* on one line that pipelines: what a kill makes uncertain, at most. While one is on the wire, the ledger
+/// is told of the other. Other lines wait for each reply anyway: one of theirs is enough.
 pub const IN_FLIGHT: usize = 2;
 /// Tries to open a line, before it is given up.
 pub const OPEN_TRIES: u32 = 5;
@@ -53,12 +56,10 @@ struct Open {
     announced: Option<DeliveryId>,
 }
 
-/// A delivery and its mail.
-struct Ready<E> {
-    claimed: Claimed,
-    mail: Mail,
-    _seat: Seat<E>,
-}
+/// A turn of the ledger that is under way.
+type Turning<E> = Pin<Box<dyn Future<Output = Turned<E>> + Send>>;
+/// A turn that is over, and which deliveries it has begun.
+type Turned<E> = (hand::Turn, Result<Vec<DeliveryId>, E>);
 
 impl<L, C, N> Worker<L, C, N>
 where
@@ -68,74 +69,79 @@ where
 {
     /// Until the queue is closed, or everything halts, or no line can be had.
     pub(super) async fn work(self) {
-        let mut line = None;
-        // Sent, and not yet settled in the ledger; begun, and not yet sent; claimed, and not yet begun.
-        let (mut ended, mut begun, mut ready) = (vec![], VecDeque::new(), VecDeque::new());
+        let (mut line, mut hand, mut turns) = (None, Hand::default(), FuturesOrdered::new());
         while !self.course.halt.is_set() {
-            let Some(current) = begun.pop_front() else {
-                if ready.is_empty() {
-                    let Some(taken) = self.take(&mut line, &mut ended).await else { break };
-                    ready.push_back(taken);
-                    if self.course.halt.is_set() {
-                        break;
-                    }
-                }
-                let most = in_flight(line.as_ref());
-                self.top_up(&mut ready, most, &mut ended);
-                let begin = ready.drain(..most.min(ready.len())).collect();
-                begun = self.turn(&mut ended, begin).await;
+            let most = in_flight(line.as_ref());
+            self.top_up(&mut hand, most);
+            turns.extend(self.turn(&mut hand, most));
+            // Opening a line may take long: what has ended is written down before.
+            if (line.is_none() || hand.begun.is_empty())
+                && let Some(turned) = turns.next().await
+            {
+                self.turned(&mut hand, turned);
+                continue;
+            }
+            let Some(current) = hand.begun.pop_front() else {
+                let Some(taken) = self.take(&mut line, &mut hand).await else { break };
+                hand.ready.push_back(taken);
                 continue;
             };
-            if !self.open(&mut line, &current).await {
-                begun.push_front(current);
+            let Some(open) = self.open(&mut line, &current).await else {
+                hand.begun.push_front(current);
                 break;
-            }
-            if begun.is_empty() {
-                self.top_up(&mut ready, 1, &mut ended);
-            }
-            let most = in_flight(line.as_ref());
-            if let Some(open) = &mut line {
-                let next = begun.front().or(ready.front()).map(|next| next.claimed.id);
-                let sent = if let Some(next) = begun.front() {
-                    // The next mails are written while this one is on its way.
-                    let writing = async { self.top_up(&mut ready, most, &mut ended) };
-                    tokio::join!(open.line.send(&current.mail, Some(&next.mail)), writing).0
-                } else {
-                    open.line.send(&current.mail, ready.front().map(|next| &next.mail)).await
-                };
-                open.announced = next;
-                let usable = sent.usable;
-                self.judge(&current.claimed, sent, &mut ended).await;
-                if !usable {
-                    self.close(&mut line).await;
+            };
+            open.announced = hand.next().map(|next| next.claimed.id);
+            let next = hand.next().map(|next| Arc::clone(&next.mail));
+            let sent = {
+                let mut sending = pin!(open.line.send(&current.mail, next.as_deref()));
+                let mut writing = true;
+                loop {
+                    tokio::select! {
+                        biased;
+                        sent = &mut sending => break sent,
+                        Some(turned) = turns.next() => self.turned(&mut hand, turned),
+                        // The next mails are written while this one is on its way.
+                        () = std::future::ready(()), if writing => {
+                            self.top_up(&mut hand, most);
+                            writing = false;
+                        }
+                    }
                 }
+            };
+            let usable = sent.usable;
+            self.judge(&current.claimed, sent, &mut hand).await;
+            if !usable {
+                self.close(&mut line).await;
             }
         }
+        while let Some(turned) = turns.next().await {
+            self.turned(&mut hand, turned);
+        }
         // Given back, each in its way: others wait until nothing is under way any more.
-        ended.extend(begun.iter().map(|begun| self.untried(&begun.claimed)));
-        ended.extend(ready.iter().map(|ready| self.postponed(&ready.claimed, (self.now)())));
+        hand.ended.extend(hand.begun.drain(..).map(|begun| self.untried(&begun.claimed)));
+        hand.ended.extend(hand.ready.drain(..).map(|ready| self.postponed(&ready.claimed, (self.now)())));
         self.close(&mut line).await;
-        self.turn(&mut ended, VecDeque::new()).await;
+        self.settle(&mut hand).await;
     }
 
-    fn top_up(&self, ready: &mut VecDeque<Ready<L::Error>>, most: usize, ended: &mut Vec<Settlement>) {
-        while ready.len() < most
+    fn top_up(&self, hand: &mut Hand<Ready<L::Error>>, most: usize) {
+        while hand.ready.len() < most
             && self.course.pace().is_open((self.now)())
-            && let Some(taken) = self.take_now(ended)
+            && let Some(taken) = self.take_now(&mut hand.ended)
         {
             self.course.pace().everybody((self.now)());
-            ready.push_back(taken);
+            hand.ready.push_back(taken);
         }
     }
 
     /// The next delivery. What has ended is written down before waiting for it, and an idle line is closed.
-    async fn take(&self, line: &mut Option<Open>, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
-        let ready = self.next(line, ended).await?;
+    async fn take(&self, line: &mut Option<Open>, hand: &mut Hand<Ready<L::Error>>) -> Option<Ready<L::Error>> {
+        let ready = self.next(line, hand).await?;
         let now = (self.now)();
         let slot = self.course.pace().everybody(now);
         let wait = (slot - now).to_std().unwrap_or_default();
         if !wait.is_zero() {
-            self.turn(ended, VecDeque::new()).await;
+            self.settle(hand).await;
             if wait > IDLE {
                 self.close(line).await;
             }
@@ -144,23 +150,23 @@ where
         Some(ready)
     }
 
-    async fn next(&self, line: &mut Option<Open>, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
+    async fn next(&self, line: &mut Option<Open>, hand: &mut Hand<Ready<L::Error>>) -> Option<Ready<L::Error>> {
         let has_room = |domain: &str| self.course.pace().has_room(domain, self.number);
         loop {
-            if let Some(ready) = self.take_now(ended) {
+            if let Some(ready) = self.take_now(&mut hand.ended) {
                 return Some(ready);
             }
             if self.course.halt.is_set() {
                 return None;
             }
-            self.turn(ended, VecDeque::new()).await;
+            self.settle(hand).await;
             let taken = if let Ok(taken) = tokio::time::timeout(IDLE, self.queue.take(has_room)).await {
                 taken
             } else {
                 self.close(line).await;
                 self.queue.take(has_room).await
             };
-            if let Some(ready) = self.prepare(taken?, ended) {
+            if let Some(ready) = self.prepare(taken?, &mut hand.ended) {
                 return Some(ready);
             }
         }
@@ -200,7 +206,7 @@ where
             return None;
         }
         match (self.compose)(&claimed) {
-            Ok(mail) => Some(Ready { claimed, mail, _seat: seat }),
+            Ok(mail) => Some(Ready { claimed, mail: Arc::new(mail), _seat: seat }),
             Err(why) => {
                 // It stays claimed, and is given back when all lines have ended.
                 self.course.end(End::Fault(why));
@@ -209,13 +215,20 @@ where
         }
     }
 
-    /// Settles what has ended and begins the next ones; answers those that may go. What could not be settled stays in `ended`.
-    async fn turn(&self, ended: &mut Vec<Settlement>, begin: VecDeque<Ready<L::Error>>) -> VecDeque<Ready<L::Error>> {
-        if ended.is_empty() && begin.is_empty() {
-            return begin;
-        }
-        let ids = begin.iter().map(|ready| ready.claimed.id).collect();
-        match self.ledger.turn(&self.press, ended.clone(), ids, self.options.lease, (self.now)()).await {
+    /// Tells the ledger what has ended and what is next, if there is anything.
+    fn turn(&self, hand: &mut Hand<Ready<L::Error>>, most: usize) -> Option<Turning<L::Error>> {
+        let turn = hand.turn(most)?;
+        let (ledger, press, lease, now) =
+            (Arc::clone(&self.ledger), self.press.clone(), self.options.lease, (self.now)());
+        Some(Box::pin(async move {
+            let begun = ledger.turn(&press, turn.settle.clone(), turn.begin.clone(), lease, now).await;
+            (turn, begun)
+        }))
+    }
+
+    /// A turn is durable, or has failed: then what could not be settled is in hand again.
+    fn turned(&self, hand: &mut Hand<Ready<L::Error>>, (turn, begun): Turned<L::Error>) {
+        match begun {
             Ok(begun) => {
                 // What was given a slot need not be looked for now.
                 let put_back = |s: &Settlement| match s.outcome {
@@ -223,20 +236,27 @@ where
                     Outcome::Postponed(slot) => slot <= s.when,
                     _ => false,
                 };
-                let lost = begin.len() - begun.len();
-                self.course.done(ended.len() + lost, ended.iter().any(put_back));
-                ended.clear();
-                begin.into_iter().filter(|ready| begun.contains(&ready.claimed.id)).collect()
+                let lost = turn.begin.len() - begun.len();
+                self.course.done(turn.settle.len() + lost, turn.settle.iter().any(put_back));
+                hand.turned(&turn, &begun);
             }
             Err(error) => {
+                hand.failed(turn);
                 self.course.end(End::Ledger(error));
-                VecDeque::new()
             }
         }
     }
 
+    /// Settles what has ended, and waits until that is durable.
+    async fn settle(&self, hand: &mut Hand<Ready<L::Error>>) {
+        if let Some(turn) = self.turn(hand, 0) {
+            let turned = turn.await;
+            self.turned(hand, turned);
+        }
+    }
+
     /// Draws the consequences of an attempt.
-    async fn judge(&self, claimed: &Claimed, sent: Sent, ended: &mut Vec<Settlement>) {
+    async fn judge(&self, claimed: &Claimed, sent: Sent, hand: &mut Hand<Ready<L::Error>>) {
         let now = (self.now)();
         let Claimed { tries, first_try, .. } = claimed;
         let (outcome, advice) = verdict(&sent.fate, *tries, *first_try, now, &self.options.retry, chance());
@@ -262,7 +282,7 @@ where
         if outcome == Outcome::Untried && advice != Advice::Stop {
             self.fruitless(&sent.fate).await;
         }
-        ended.push(Settlement { id: claimed.id, outcome, reply, when: now });
+        hand.landed(Settlement { id: claimed.id, outcome, reply, when: now });
     }
 
     /// A connection that carried nothing: a moment of peace, and an end where there are too many of them.
@@ -286,9 +306,9 @@ where
         Settlement { id: claimed.id, outcome: Outcome::Untried, reply, when: (self.now)() }
     }
 
-    /// Sees to a line that can carry this mail. `false`: there is none to be had. Where nobody else had one either meanwhile,
+    /// Sees to a line that can carry this mail. `None`: there is none to be had. Where nobody else had one either meanwhile,
     /// everything ends.
-    async fn open(&self, line: &mut Option<Open>, mail: &Ready<L::Error>) -> bool {
+    async fn open<'a>(&self, line: &'a mut Option<Open>, mail: &Ready<L::Error>) -> Option<&'a mut Open> {
         // A line that has begun the envelope of another mail cannot take it back.
         if line.as_ref().is_some_and(|open| open.announced.is_some_and(|id| id != mail.claimed.id)) {
             self.close(line).await;
@@ -306,14 +326,14 @@ where
                     tries += 1;
                 }
                 // The relay takes no more lines than are open: they go on without this one.
-                Err(OpenError::Unreachable { .. }) if self.course.lines.load(Ordering::Relaxed) > 0 => return false,
+                Err(OpenError::Unreachable { .. }) if self.course.lines.load(Ordering::Relaxed) > 0 => return None,
                 Err(OpenError::Unreachable { .. }) if self.course.opened.load(Ordering::Relaxed) != opened => {
                     (tries, opened) = (0, self.course.opened.load(Ordering::Relaxed));
                 }
                 Err(error) => self.course.end(End::Unopened(error)),
             }
         }
-        line.is_some()
+        line.as_mut()
     }
 
     async fn close(&self, line: &mut Option<Open>) {

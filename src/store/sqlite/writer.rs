@@ -16,11 +16,11 @@ use crate::store::StoreError;
 
 /// Jobs in one transaction, at most: a bound of how long the first of them waits.
 const GROUP: usize = 512;
-/// A commit is held back for this part of the time that the last one took, so that those who were answered by that one can
-/// join the next: without it, the first of them goes alone and all others wait for two flushes.
-const GATHER: u32 = 8;
+/// Where several share a transaction, the next is held back for this part of the time which that one took, so that more can join
+/// it: a flush costs the processor and the disk the same, whatever is in it. A lone writer waits for nobody.
+const GATHER: u32 = 2;
 /// It is never held back longer.
-const GATHER_MOST: Duration = Duration::from_micros(500);
+const GATHER_MOST: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -77,9 +77,12 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || {
-                let mut flush = Duration::ZERO;
+                let mut gather = Duration::ZERO;
                 while let Ok(first) = queue.recv() {
-                    flush = group(&db, first, &queue, (flush / GATHER).min(GATHER_MOST));
+                    std::thread::sleep(gather);
+                    let began = Instant::now();
+                    let jobs = group(&db, first, &queue);
+                    gather = if jobs > 1 { (began.elapsed() / GATHER).min(GATHER_MOST) } else { Duration::ZERO };
                 }
             })
             .map_err(|e| StoreError::Database(e.to_string()))?;
@@ -127,17 +130,15 @@ impl Drop for Writer {
     }
 }
 
-/// One transaction with all jobs that wait, or come within `gather`. Answers how long the commit took.
-fn group(db: &Connection, first: Box<dyn Job>, queue: &mpsc::Receiver<Box<dyn Job>>, gather: Duration) -> Duration {
+/// One transaction with all jobs that wait. Answers how many they were.
+fn group(db: &Connection, first: Box<dyn Job>, queue: &mpsc::Receiver<Box<dyn Job>>) -> usize {
     if let Err(error) = step(db, "BEGIN IMMEDIATE") {
         first.answer(Err(error));
-        return Duration::ZERO;
+        return 0;
     }
-    let until = Instant::now() + gather;
-    let more = std::iter::from_fn(|| queue.recv_timeout(until.saturating_duration_since(Instant::now())).ok());
     let mut jobs = vec![];
     let mut fate = Ok(());
-    for mut job in std::iter::once(first).chain(more).take(GROUP) {
+    for mut job in std::iter::once(first).chain(queue.try_iter()).take(GROUP) {
         let ran = run(db, job.as_mut());
         jobs.push(job);
         if let Err(error) = ran {
@@ -145,18 +146,17 @@ fn group(db: &Connection, first: Box<dyn Job>, queue: &mpsc::Receiver<Box<dyn Jo
             break;
         }
     }
-    let began = Instant::now();
     if fate.is_ok() {
         fate = step(db, "COMMIT");
     }
-    let flush = began.elapsed();
     if fate.is_err() && !db.is_autocommit() {
         let _ = step(db, "ROLLBACK");
     }
+    let size = jobs.len();
     for job in jobs {
         job.answer(fate.clone());
     }
-    flush
+    size
 }
 
 /// One job, in its savepoint where it is guarded. An error is the whole group's.
