@@ -79,7 +79,7 @@ pub struct Work<'a> {
 }
 
 enum Kind {
-    Quick { edit: Box<quick::Edit>, cache: Cache, problems: Vec<Problem> },
+    Quick { edit: Box<quick::Edit>, cache: Box<Cache>, problems: Vec<Problem> },
     Whole { material: Box<Material<Folder>>, taken: Taken, known: Known, walked: Vec<Kept> },
 }
 
@@ -173,7 +173,7 @@ pub fn prepare(
 impl Kind {
     fn quick(edit: quick::Edit, cache: Cache) -> Kind {
         let problems = cache.books.problems.iter().map(Kept::again).collect();
-        Kind::Quick { edit: Box::new(edit), cache, problems }
+        Kind::Quick { edit: Box::new(edit), cache: Box::new(cache), problems }
     }
 }
 
@@ -208,7 +208,7 @@ impl Work<'_> {
                 let known = &cache.books.documents;
                 let documents = rebuilt.printed.into_iter().filter(|(path, printed)| known.get(path) != Some(printed));
                 change.documents = documents.collect();
-                let cache = cache.add(change, heads);
+                let cache = cache.add(change, &heads);
                 Ok(Built {
                     report: rebuilt.report,
                     articles: newsroom.articles.len(),

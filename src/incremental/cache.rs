@@ -86,7 +86,7 @@ struct Parts {
 #[derive(Debug)]
 pub(super) enum Found {
     /// With its number.
-    Here(u32, Entry),
+    Here(u32, Box<Entry>),
     Nowhere,
     /// It cannot be told.
     Unknown,
@@ -166,14 +166,14 @@ impl Cache {
                 std::cmp::Ordering::Less => from = middle + 1,
                 std::cmp::Ordering::Greater => to = middle,
                 std::cmp::Ordering::Equal => match self.since.get(&middle) {
-                    None => return Found::Here(middle, entry),
-                    Some(Some(entry)) => return Found::Here(middle, entry.clone()),
+                    None => return Found::Here(middle, Box::new(entry)),
+                    Some(Some(entry)) => return Found::Here(middle, Box::new(entry.clone())),
                     Some(None) => break,
                 },
             }
         }
         let later = self.later.get(path).and_then(|number| Some((*number, self.entry(*number)?)));
-        later.map_or(Found::Nowhere, |(number, entry)| Found::Here(number, entry))
+        later.map_or(Found::Nowhere, |(number, entry)| Found::Here(number, Box::new(entry)))
     }
 
     /// What only some builds read.
@@ -200,7 +200,7 @@ impl Cache {
 
     /// Adds what changed, here and in the file; `heads` are articles as read, by number. Answers `None` where the file is no
     /// longer this cache's, or holds so many additions that it is better written anew: the next build does it.
-    pub(super) fn add(mut self, mut change: Change, heads: BTreeMap<u32, Vec<u8>>) -> io::Result<Option<Cache>> {
+    pub(super) fn add(mut self, mut change: Change, heads: &BTreeMap<u32, Vec<u8>>) -> io::Result<Option<Cache>> {
         if change.entries.is_empty() && change.documents.is_empty() && change.register == self.books.register {
             return Ok(Some(self));
         }

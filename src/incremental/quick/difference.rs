@@ -80,7 +80,7 @@ impl Difference {
             let there = directory::walk_beside(setup.source, &path)?;
             for path in directory::beside(&path).filter(|path| there.iter().all(|listed| listed.path != *path)) {
                 match cache.find(&path) {
-                    Found::Here(number, entry) => difference.gone.push((number, entry)),
+                    Found::Here(number, entry) => difference.gone.push((number, *entry)),
                     Found::Nowhere => {}
                     Found::Unknown => return None,
                 }
@@ -98,7 +98,7 @@ impl Difference {
 
     fn compare(&mut self, cache: &Cache, listed: Listed) -> Option<()> {
         match cache.find(&listed.path) {
-            Found::Here(number, entry) => self.changed.push((number, entry, listed)),
+            Found::Here(number, entry) => self.changed.push((number, *entry, listed)),
             Found::Nowhere => self.new.push(listed),
             Found::Unknown => return None,
         }
