@@ -10,7 +10,7 @@
 use chrono::{DateTime, Utc};
 use pressrun::delivery::{Claimed, Ledger, Outcome, Reply, Settlement};
 use pressrun::digest::edition::Choice;
-use pressrun::digest::{EditionId, EditionPiece, Editions, Sealed};
+use pressrun::digest::{Drafted, EditionId, EditionPiece, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
 use pressrun::press::deliver::IN_FLIGHT;
 use pressrun::store::SqliteStore;
@@ -81,7 +81,9 @@ async fn approved(file: &Path, readers: usize) -> EditionId {
         date: now(),
     };
     let piece = EditionPiece { id: ArticleId("a".to_owned()), title: "A".to_owned(), choice: Choice::Carried };
-    let edition = store.draft("weekly", vec![piece], sealed(), now()).await.unwrap().id;
+    let drafted = store.draft("weekly", 1, None, vec![piece], sealed(), now()).await.unwrap();
+    let Drafted::Made(edition) = drafted else { panic!("{drafted:?}") };
+    let edition = edition.id;
     store.approve(edition, sealed(), "seal".to_owned(), now()).await.unwrap();
     drop(store);
     let db = Connection::open(file).unwrap();

@@ -9,7 +9,7 @@
 use chrono::Utc;
 use pressrun::config::{LedgerAddress, database};
 use pressrun::delivery::{Ledger, Outcome, Reply, Settlement};
-use pressrun::digest::{EditionId, Editions, Sealed};
+use pressrun::digest::{Drafted, EditionId, Editions, Sealed};
 use pressrun::store::PostgresStore;
 use pressrun::store::postgres::{Options, Tls};
 use pressrun::subscriber::{Consent, Entry, Subscribers, SubscriptionState};
@@ -110,7 +110,9 @@ async fn filled(store: &PostgresStore, deliveries: u32) -> EditionId {
         headers: vec![],
         date: Utc::now(),
     };
-    let edition = store.draft("weekly", vec![], sealed.clone(), Utc::now()).await.unwrap().id;
+    let drafted = store.draft("weekly", 1, None, vec![], sealed.clone(), Utc::now()).await.unwrap();
+    let Drafted::Made(edition) = drafted else { panic!("{drafted:?}") };
+    let edition = edition.id;
     store.approve(edition, sealed, String::new(), Utc::now()).await.unwrap();
     edition
 }

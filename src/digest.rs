@@ -17,7 +17,7 @@ pub mod selection;
 // A made-up digest and its pieces, to try templates on.
 pub mod specimen;
 
-pub use edition::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+pub use edition::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 pub use missed::{Missed, Turn};
 pub use quiet::{Quiet, QuietError};
 pub use schedule::{Schedule, ScheduleError};

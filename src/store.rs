@@ -7,6 +7,8 @@ pub mod sqlite;
 
 // Whichever is configured.
 mod either;
+// What is true of every ledger.
+mod invariants;
 // Values as databases keep them.
 mod row;
 // What every store holds to.

@@ -1,21 +1,26 @@
 //! `pressrun doctor`: what stands in the way of mails that arrive.
 
-use chrono::{DateTime, TimeDelta, Utc};
+// How the ledger is.
+mod ledger;
+// Where mail comes back to.
+mod returned;
+
+use chrono::{TimeDelta, Utc};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use super::context::{Context, Store};
 use super::mailing::{self, NOBODY, Writer};
 use super::material::Articles;
 use super::{Common, Done, failures, output, send};
 use crate::config::{LedgerAddress, TransportSettings, signing};
-use crate::delivery::Ledger;
 use crate::digest::{Digest, Editions, Sealed};
 use crate::error::{Failure, Kind};
 use crate::mail::posture::{self, Finding, Known, Sender, Verdict};
 use crate::probe::{clock, dns::Dns};
 use crate::transport::Transport;
 use crate::transport::smtp::{Look, Security};
+
+pub(super) use ledger::backup_note;
 
 /// Arguments of `pressrun doctor`.
 #[derive(Debug, clap::Args)]
@@ -26,12 +31,6 @@ const CLOCK: TimeDelta = TimeDelta::seconds(5);
 
 /// A clock that is wrong by more makes receivers distrust `Date`, and schedules late.
 const CLOCK_WRONG: TimeDelta = TimeDelta::minutes(1);
-
-/// A ledger whose last copy is older than this would lose that much.
-const BACKUP: TimeDelta = TimeDelta::days(7);
-
-/// The file beside the ledger that tells when `pressrun ledger backup` was last at work.
-const BACKUP_NOTE: &str = "last-backup";
 
 /// Looks at everything; fails with exit code 1 where something is wrong.
 pub(crate) fn run(common: &Common, _: &Arguments) -> Done {
@@ -47,9 +46,12 @@ pub(crate) fn run(common: &Common, _: &Arguments) -> Done {
     let (ledger, store) = match store {
         None => (vec![note("ledger", "there is none yet", "the first pressrun run makes it")], None),
         Some(Err(failure)) => (vec![crossed("ledger", &failure)], None),
-        Some(Ok(store)) => (ledger(&context, &store), Some(store)),
+        Some(Ok(store)) => (ledger::look(&context, &store), Some(store)),
     };
     all.tell(common, "Ledger", ledger);
+    if context.settings.returns.path.is_some() || !context.settings.returns.inboxes.is_empty() {
+        all.tell(common, "Mail that comes back", context.block_on(returned::look(&context)));
+    }
     all.tell(common, "Clock", clocks(&context, store.as_ref()));
     for digest in &context.settings.digests {
         let found = match &store {
@@ -236,85 +238,6 @@ fn relay(look: &Look) -> Vec<Finding> {
     findings
 }
 
-/// How the ledger is, and what in it waits for a person.
-fn ledger(context: &Context, store: &Store) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    match (store.as_ref(), &context.settings.ledger) {
-        (crate::store::Store::Sqlite(file), LedgerAddress::Sqlite(path)) => {
-            findings.push(match context.block_on(file.damage()) {
-                Ok(damage) if damage.is_empty() => Finding::fine("ledger", format!("{} is whole", context.shown(path))),
-                Ok(damage) => {
-                    let to_do = "stop sending, keep the file, and put back a backup";
-                    let what = format!("{} is damaged: {}", context.shown(path), damage.join("; "));
-                    Finding::wrong("ledger", what, to_do)
-                }
-                Err(error) => crossed("ledger", &failures::ledger(error)),
-            });
-            findings.push(backup(path, Utc::now()));
-        }
-        (_, LedgerAddress::Postgres(at)) => findings.push(Finding::fine("ledger", format!("{at} answers"))),
-        (_, LedgerAddress::Sqlite(_)) => {}
-    }
-    match editions(context, store) {
-        Ok(found) => findings.extend(found),
-        Err(failure) => findings.push(crossed("editions", &failure)),
-    }
-    findings
-}
-
-fn editions(context: &Context, store: &Store) -> Result<Vec<Finding>, Failure> {
-    let mut findings = Vec::new();
-    let give_up = context.settings.press.retry.give_up_after;
-    for id in context.block_on(store.unfinished()).map_err(failures::ledger)? {
-        let edition = context.edition(store, id.0)?;
-        let counts = context.counts(store, id)?;
-        let name = format!("{} no. {} (edition {})", edition.digest, edition.number, id.0);
-        if counts.uncertain > 0 {
-            let what =
-                format!("{name}: of {}, nobody knows whether they went out", output::count(counts.uncertain, "mail"));
-            let to_do = format!("pressrun ledger show {0} --uncertain, then pressrun ledger resolve {0}", id.0);
-            findings.push(Finding::wrong("uncertain", what, to_do));
-        }
-        if let Some(why) = &edition.paused {
-            let to_do = format!("pressrun ledger resume {}", id.0);
-            findings.push(Finding::note("paused", format!("{name}: {why}"), to_do));
-            continue;
-        }
-        let age = edition.approved.map(|approved| Utc::now() - approved);
-        let left = counts.waiting + counts.under_way;
-        if left > 0 && age.is_some_and(|age| age.to_std().is_ok_and(|age| age > give_up)) {
-            let what = format!(
-                "{name}: {} still wait, after the time in which they should have gone out",
-                output::grouped(left)
-            );
-            findings.push(Finding::wrong("stuck", what, "see that pressrun run is called, and what it says"));
-        } else if left > 0 {
-            let what = format!("{name}: {} wait", output::grouped(left));
-            findings.push(Finding::note("under way", what, "the next pressrun run goes on with them"));
-        }
-    }
-    if findings.is_empty() {
-        findings.push(Finding::fine("editions", "none is held up"));
-    }
-    Ok(findings)
-}
-
-fn backup(ledger: &Path, now: DateTime<Utc>) -> Finding {
-    let to_do = "pressrun ledger backup FILE, regularly; if something else copies it (consistently), this is nothing";
-    let noted = std::fs::read_to_string(backup_note(ledger)).ok();
-    let last = noted.and_then(|text| DateTime::parse_from_rfc3339(text.trim()).ok());
-    match last.map(|last| now.signed_duration_since(last)) {
-        None => note("backup", "pressrun ledger backup has never been at work here", to_do),
-        Some(age) if age > BACKUP => note("backup", format!("the last is {} days old", age.num_days()), to_do),
-        Some(age) => Finding::fine("backup", format!("the last is {} hours old", age.num_hours().max(0))),
-    }
-}
-
-/// Where it is noted when the ledger was last copied.
-pub(super) fn backup_note(ledger: &Path) -> PathBuf {
-    ledger.with_file_name(BACKUP_NOTE)
-}
-
 /// Whether our clock goes right, as far as others tell.
 fn clocks(context: &Context, store: Option<&Store>) -> Vec<Finding> {
     let now = Utc::now();
@@ -335,15 +258,20 @@ fn clocks(context: &Context, store: Option<&Store>) -> Vec<Finding> {
         Err(because) => {
             note("web", format!("{host} does not tell the time: {because}"), "see that NTP keeps this machine's clock")
         }
-        Ok(off) if off.abs() <= CLOCK => Finding::fine("web", format!("agrees with the clock of {host}")),
-        Ok(off) => {
-            let way = if off > TimeDelta::zero() { "ahead of" } else { "behind" };
-            let what = format!("{} s {way} the clock of {host}", output::grouped(off.num_seconds().unsigned_abs()));
-            let to_do = "let NTP keep this machine's clock (or the other's, if that one is wrong)";
-            if off.abs() > CLOCK_WRONG { Finding::wrong("web", what, to_do) } else { Finding::note("web", what, to_do) }
-        }
+        Ok(off) => differs(off, "web", &format!("the clock of {host}")),
     });
     findings
+}
+
+/// What is to be said of a clock that ours is so far ahead of.
+fn differs(off: TimeDelta, about: &'static str, whose: &str) -> Finding {
+    if off.abs() <= CLOCK {
+        return Finding::fine(about, format!("agrees with {whose}"));
+    }
+    let way = if off > TimeDelta::zero() { "ahead of" } else { "behind" };
+    let what = format!("{} s {way} {whose}", output::grouped(off.num_seconds().unsigned_abs()));
+    let to_do = "let NTP keep this machine's clock (or the other's, if that one is wrong)";
+    if off.abs() > CLOCK_WRONG { Finding::wrong(about, what, to_do) } else { Finding::note(about, what, to_do) }
 }
 
 /// What receivers will think of a digest's mails, and whether the relay takes them.
@@ -382,24 +310,5 @@ fn specimen(
     match editions.first() {
         Some(newest) => context.edition(store, newest.id.0).map(|edition| Some((edition.number, edition.sealed))),
         None => send::next(common, context, store, digest, &Articles { stream: None }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_copy_is_good_for_a_week() {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = folder.path().join("ledger.sqlite");
-        let now = Utc::now();
-        assert_eq!(backup(&ledger, now).verdict, Verdict::Note);
-        std::fs::write(backup_note(&ledger), now.to_rfc3339()).unwrap();
-        assert_eq!(backup(&ledger, now + BACKUP).verdict, Verdict::Fine);
-        assert_eq!(backup(&ledger, now + BACKUP + TimeDelta::seconds(1)).verdict, Verdict::Note);
-        std::fs::write(backup_note(&ledger), "nonsense").unwrap();
-        assert_eq!(backup(&ledger, now).verdict, Verdict::Note);
     }
 }

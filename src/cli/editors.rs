@@ -1,15 +1,17 @@
 //! Tells the editors by mail: a draft waits, an edition was sent, an edition is paused.
 //!
-//! What is to be told is written down in the ledger with what happened, and sent at the end of a run. A letter that cannot
-//! be sent is said so, never fails the run, and is tried again by the next.
+//! What is to be told is written down in the ledger with what happened, and sent at the end of a run, by one process at a time.
+//! A letter that cannot be sent is said so, never fails the run, and is tried again by the next. A process that is killed after
+//! it took a letter leaves it for a second time, which is told: it may have gone out the first time, under the same Message-ID.
 
 use chrono::Utc;
 
 use super::context::{Context, Store};
-use super::{Common, Done, failures, mailing, output, subscribers};
+use super::{Common, Done, failures, keys, mailing, output, subscribers};
 use crate::config::signing;
 use crate::delivery::notice::letter::{self, About, Count, Facts, Kind, Letter, Piece, Refused, Templates};
 use crate::delivery::notice::{Event, Notice, Notices};
+use crate::delivery::returns::Mailed;
 use crate::delivery::{DeliveryRecord, DeliveryState, Fate, Ledger, Step};
 use crate::digest::edition::Choice;
 use crate::digest::{Digest, Edition, EditionState, Turn};
@@ -18,7 +20,7 @@ use crate::mail::Mail;
 use crate::mail::dkim::Signer;
 use crate::mail::note::{Note, note};
 use crate::newsroom::Problem;
-use crate::transport::Line;
+use crate::transport::{Line, Transport};
 
 /// More refused readers than this are counted and not listed.
 const LISTED: usize = 10;
@@ -108,19 +110,31 @@ fn tell_all(common: &Common, context: &Context, store: &Store) -> Done {
     }
     let signer = signing::signer(&context.settings.dkim)?;
     let transport = mailing::transport(context)?;
-    let mut line = context.block_on(transport.open()).map_err(|e| failures::transport(&e))?;
-    let mut told = 0_u64;
+    let mut line = None;
+    let (mut told, mut again) = (0_u64, 0_u64);
     for (notice, digest, letter) in &letters {
         let mail = write(context, signer.as_ref(), notice, digest, letter)?;
-        if !send(common, context, &mut line, &mail)? {
-            line = context.block_on(transport.open()).map_err(|e| failures::transport(&e))?;
+        let take = store.take(notice, context.alone(), context.settings.press.lease, Utc::now());
+        // Another process is at it, or was.
+        let Some(taken) = context.block_on(take).map_err(failures::ledger)? else { continue };
+        if let Err(unsent) = send(common, context, &transport, &mut line, &mail) {
+            if !unsent.perhaps_sent {
+                context.block_on(store.give_back(notice, taken)).map_err(failures::ledger)?;
+            }
+            return Err(unsent.failure);
         }
         settle(context, store, notice)?;
         told += 1;
+        again += u64::from(taken > 1);
     }
-    context.block_on(line.close());
-    output::event(common, &serde_json::json!({ "event": "told", "letters": told }));
-    output::line(common, "editors", format!("{} sent", output::count(told, "letter")));
+    if let Some(line) = line {
+        context.block_on(line.close());
+    }
+    if told > 0 {
+        output::event(common, &serde_json::json!({ "event": "told", "letters": told, "perhaps_again": again }));
+        let doubt = if again > 0 { format!(", {again} of them perhaps for the second time") } else { String::new() };
+        output::line(common, "editors", format!("{} sent{doubt}", output::count(told, "letter")));
+    }
     Ok(())
 }
 
@@ -156,10 +170,13 @@ fn write(
     digest: &Digest,
     letter: &Letter,
 ) -> Result<Mail, Failure> {
+    let own = context.settings.returns.path.as_ref();
+    let token = keys::links(context)?.sign_return(Mailed::Notice(notice.edition).number());
+    let own = own.and_then(|path| path.address(&token));
     let mail = note(&Note {
         from: &digest.from,
         to: &notice.to,
-        return_path: &context.settings.public.return_path,
+        return_path: own.as_ref().unwrap_or(&context.settings.public.return_path),
         subject: &letter.subject,
         text: &letter.text,
         occasion: &format!("{}|{}", notice.edition.0, notice.event),
@@ -170,20 +187,46 @@ fn write(
     signed.map_err(|e| Failure::new(FailureKind::Bug, "the letter cannot be signed").because(e))
 }
 
-/// Sends one letter; whether the line can carry another. One that is refused for good counts as told, for the next run would
-/// be refused too.
-fn send(common: &Common, context: &Context, line: &mut Line, mail: &Mail) -> Result<bool, Failure> {
-    let sent = context.block_on(line.send(mail, None));
+/// Why a letter was not sent.
+struct Unsent {
+    failure: Failure,
+    /// The line broke after the final dot.
+    perhaps_sent: bool,
+}
+
+/// Sends one letter, on the line where one is open; leaves there a line that can carry another. One that is refused for good
+/// counts as told, for the next run would be refused too.
+fn send(
+    common: &Common,
+    context: &Context,
+    transport: &Transport,
+    line: &mut Option<Line>,
+    mail: &Mail,
+) -> Result<(), Unsent> {
+    let unsent = |failure, perhaps_sent| Err(Unsent { failure, perhaps_sent });
+    let mut open = match line.take().map_or_else(|| context.block_on(transport.open()), Ok) {
+        Ok(open) => open,
+        Err(error) => return unsent(failures::transport(&error), false),
+    };
+    let sent = context.block_on(open.send(mail, None));
+    if sent.usable {
+        *line = Some(open);
+    }
     match sent.fate {
-        Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => Ok(sent.usable),
+        Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => Ok(()),
         Fate::Replied(Step::Rcpt | Step::Dot, reply) if (500..600).contains(&reply.code) => {
             let told = format!("a letter to {} was refused: {} {}", mail.to, reply.code, reply.text);
             output::line(common, "editors", told);
-            Ok(sent.usable)
+            Ok(())
         }
-        Fate::Replied(_, reply) => Err(Failure::new(FailureKind::Unavailable, "the mail server took no letter")
-            .because(format!("{} {}", reply.code, reply.text))),
-        Fate::Broke(_, why) => Err(Failure::new(FailureKind::Unavailable, "the line broke").because(why)),
+        Fate::Replied(_, reply) => {
+            let failure = Failure::new(FailureKind::Unavailable, "the mail server took no letter");
+            unsent(failure.because(format!("{} {}", reply.code, reply.text)), false)
+        }
+        Fate::Broke(step, why) => {
+            let failure = Failure::new(FailureKind::Unavailable, "the line broke").because(why);
+            unsent(failure, step == Step::Dot)
+        }
     }
 }
 

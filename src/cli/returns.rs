@@ -124,6 +124,14 @@ fn inboxes(context: &Context, place: Option<&Path>) -> Vec<(String, Result<Inbox
     vec![(place.display().to_string(), Ok(inbox))]
 }
 
+/// Whether an inbox can be read; how many mails wait in it, where that is known beforehand.
+pub(super) async fn waiting(name: &str, inbox: Result<&Inbox, &Failure>) -> Result<Option<usize>, Failure> {
+    let session = inbox.map_err(Clone::clone)?.open().await.map_err(|e| unread(name, Trouble::Inbox(e)))?;
+    let waiting = session.waiting();
+    session.close().await;
+    Ok(waiting)
+}
+
 /// Why an inbox could not be read to its end.
 enum Trouble {
     Inbox(InboxError),

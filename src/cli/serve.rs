@@ -107,6 +107,7 @@ fn pages(common: &Common, context: &Context) -> Result<Arc<Public<Store>>, Failu
         language: settings.masthead.language.clone(),
         keys: keys::links(context)?,
         return_path: settings.public.return_path.clone(),
+        own_return_path: settings.returns.path.clone(),
         signer: signing::signer(&settings.dkim)?,
         terms: settings.serve.terms,
         brakes: settings.serve.brakes,

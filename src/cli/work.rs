@@ -1,20 +1,26 @@
 //! `pressrun work`: sends what was approved, until it is told to stop; on as many machines as wanted.
 
 use chrono::Utc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use super::context::{Context, Store};
 use super::send::{self, Hours};
-use super::{Common, Done, failures, output};
+use super::{Common, Done, editors, failures, output};
 use crate::delivery::Ledger;
+use crate::digest::EditionId;
 use crate::error::{Failure, Kind};
 use crate::press::Stop;
 
 /// Between two looks for something to do.
 const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks for letters to editors that others have left.
+const LETTERS: Duration = Duration::from_mins(1);
 /// After a failure that may pass: the first wait, and the longest.
 const AGAIN: Duration = Duration::from_secs(1);
 const AGAIN_MOST: Duration = Duration::from_mins(1);
+/// An edition of which something is due and could not go (a new sender's ceiling is reached) is left alone for so long.
+const REST: Duration = Duration::from_mins(1);
 
 /// Arguments of `pressrun work`.
 #[derive(Debug, clap::Args)]
@@ -43,11 +49,22 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let stop = context.stop()?;
     output::line(common, "work", "waits for approved editions");
     let mut wait = AGAIN;
+    let mut told = None::<Instant>;
+    let mut resting = HashMap::new();
     while !stop.is_set() {
-        let pause = match look(common, &context, &store, &stop) {
-            Ok(Found::Nothing) if arguments.until_done => break,
+        let pause = match look(common, &context, &store, &stop, &mut resting) {
+            Ok(Found::Nothing) if arguments.until_done => {
+                editors::tell(common, &context, &store);
+                break;
+            }
             Ok(found) => {
                 wait = AGAIN;
+                if found == Found::Work {
+                    told = None;
+                } else if told.is_none_or(|told| told.elapsed() >= LETTERS) {
+                    editors::tell(common, &context, &store);
+                    told = Some(Instant::now());
+                }
                 if found == Found::Work { Duration::ZERO } else { LOOK }
             }
             Err(_) if stop.is_set() => break,
@@ -70,8 +87,15 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     Ok(())
 }
 
-/// Rescues what others left, and sends what is due.
-fn look(common: &Common, context: &Context, store: &Store, stop: &Stop) -> Result<Found, Failure> {
+/// Rescues what others left, and sends what is due, but for editions that are `resting` until then.
+fn look(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    stop: &Stop,
+    resting: &mut HashMap<EditionId, Instant>,
+) -> Result<Found, Failure> {
+    resting.retain(|_, until| *until > Instant::now());
     let policy = context.settings.press.uncertain;
     context.block_on(store.rescue(context.alone(), policy, Utc::now())).map_err(failures::ledger)?;
     let mut found = Found::Nothing;
@@ -80,6 +104,11 @@ fn look(common: &Common, context: &Context, store: &Store, stop: &Stop) -> Resul
             break;
         }
         if context.block_on(store.paused(id)).map_err(failures::ledger)?.is_some() {
+            resting.remove(&id);
+            continue;
+        }
+        if resting.contains_key(&id) {
+            found = if found == Found::Nothing { Found::Waiting } else { found };
             continue;
         }
         let due = context.block_on(store.next_due(id)).map_err(failures::ledger)?;
@@ -90,11 +119,15 @@ fn look(common: &Common, context: &Context, store: &Store, stop: &Stop) -> Resul
                 found = if found == Found::Nothing { Found::Waiting } else { found };
                 continue;
             }
-            match send::deliver(common, context, store, &edition, Hours::Kept)? {
-                // Nothing more of it is due.
-                0 if found == Found::Nothing => found = Found::Waiting,
-                0 => {}
-                _ => found = Found::Work,
+            if send::deliver(common, context, store, &edition, Hours::Kept)? > 0 {
+                found = Found::Work;
+                continue;
+            }
+            // Nothing more of it is due, or may go.
+            found = if found == Found::Nothing { Found::Waiting } else { found };
+            let due = context.block_on(store.next_due(id)).map_err(failures::ledger)?;
+            if context.settings.press.warm_up.is_some() && due.is_some_and(|due| due <= Utc::now()) {
+                resting.insert(id, Instant::now() + REST);
             }
             continue;
         }

@@ -302,6 +302,7 @@ pub struct Returns {
     pub every: Option<String>,
     pub filed: Option<String>,
     pub password_file: Option<String>,
+    pub login: Option<Login>,
     pub trust: Option<String>,
     pub patience: Option<Patience>,
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
+use std::time::Duration;
 
 use crate::digest::EditionId;
 use crate::subscriber::Address;
@@ -86,6 +87,20 @@ pub trait Notices: Send + Sync + 'static {
 
     /// What is still to be sent, oldest first.
     fn unsent(&self) -> impl Future<Output = Result<Vec<Notice>, Self::Error>> + Send;
+
+    /// Takes a letter, to send it: for so long nobody else can. `alone`: whoever had taken it is gone. Answers how often it
+    /// was taken, this time among them: the second time it may have gone out the first time. `None` where somebody else has
+    /// it, or it is told.
+    fn take(
+        &self,
+        notice: &Notice,
+        alone: bool,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Option<u32>, Self::Error>> + Send;
+
+    /// Gives back a letter that was `taken` so often, and this time has not gone out: the next may take it at once.
+    fn give_back(&self, notice: &Notice, taken: u32) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// A letter was sent, or nobody needs it any more.
     fn told(&self, notice: &Notice, now: DateTime<Utc>) -> impl Future<Output = Result<(), Self::Error>> + Send;

@@ -9,6 +9,7 @@ use super::bounce::{Cause, Weight};
 use super::{DeliveryId, Reply};
 use crate::digest::EditionId;
 use crate::subscriber::SubscriberId;
+use crate::subscriber::request::RequestId;
 
 /// A delivery of which nothing has come back for so long is a success: mail servers give up after five days at the latest
 /// (RFC 5321 section 4.5.4.1).
@@ -16,6 +17,38 @@ const SILENCE: TimeDelta = TimeDelta::days(5);
 
 /// What makes a mail that came back the same as one that was read before: a SHA-256 hash.
 pub type ReturnMark = [u8; 32];
+
+/// A mail of ours, as the token in its return path names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mailed {
+    /// An edition to a reader.
+    Delivery(DeliveryId),
+    /// The letter that a reader's request has caused: to confirm something, or with the way to her preferences.
+    Request(RequestId),
+    /// A letter to an editor about an edition.
+    Notice(EditionId),
+}
+
+impl Mailed {
+    /// The number that stands for it in a token. Deliveries stand for themselves, as tokens did before there were others;
+    /// what comes of the ledger is above 0.
+    pub fn number(self) -> i64 {
+        match self {
+            Mailed::Delivery(DeliveryId(id)) => id,
+            Mailed::Request(RequestId(id)) => id.saturating_mul(-2),
+            Mailed::Notice(EditionId(id)) => id.saturating_mul(-2).saturating_add(1),
+        }
+    }
+
+    /// What a number stands for.
+    pub fn of(number: i64) -> Self {
+        match (number > 0, number % 2 == 0) {
+            (true, _) => Mailed::Delivery(DeliveryId(number)),
+            (false, true) => Mailed::Request(RequestId(number / -2)),
+            (false, false) => Mailed::Notice(EditionId(1 - number / 2)),
+        }
+    }
+}
 
 /// What a mail that came back says of its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,8 +69,8 @@ pub enum News {
 pub struct Return {
     /// By which it is known again.
     pub mark: ReturnMark,
-    /// Of which delivery; whoever says so has verified it.
-    pub delivery: DeliveryId,
+    /// Of which mail of ours; whoever says so has verified it.
+    pub of: Mailed,
     /// What it says.
     pub news: News,
     /// Why it bounced; `None` of anything else.
@@ -68,7 +101,7 @@ pub enum Filed {
     Suppressed,
     /// It was written down before; nothing changed.
     Again,
-    /// There is no such delivery; nothing changed.
+    /// There is no such delivery or request (any more); nothing changed.
     Nobody,
 }
 
@@ -143,6 +176,9 @@ pub trait Returns: Send + Sync + 'static {
     /// A bounce makes an accepted (or uncertain) delivery *bounced*, a complaint makes it *complained*; a complaint is not
     /// undone by a bounce. Complaints and final bounces suppress the reader's address, others where [`Patience`] ends; the
     /// deliveries to her that have not begun are withdrawn. Of a reader who was erased no address and no text is written.
+    ///
+    /// A complaint about the letter of a request, or its final bounce, suppresses the address that it went to, and the request
+    /// is over, unless it was confirmed: then it had arrived. Of a letter to an editor it is only known that it came back.
     fn file(
         &self,
         returns: Vec<Return>,
@@ -168,6 +204,22 @@ pub trait Returns: Send + Sync + 'static {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_mail_of_ours_has_a_number_of_its_own() {
+        for id in [1, 2, 3, 1 << 40] {
+            for mailed in
+                [Mailed::Delivery(DeliveryId(id)), Mailed::Request(RequestId(id)), Mailed::Notice(EditionId(id))]
+            {
+                assert_eq!(Mailed::of(mailed.number()), mailed);
+            }
+            assert_eq!(Mailed::Delivery(DeliveryId(id)).number(), id);
+        }
+        // A token is signed, so none of ours has these; they must do no harm all the same.
+        for number in [0, i64::MIN, -i64::MAX, i64::MAX] {
+            let _ = Mailed::of(number);
+        }
+    }
 
     fn day(n: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + n)

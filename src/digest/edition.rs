@@ -117,6 +117,18 @@ pub struct Edition {
     pub seal: Option<String>,
 }
 
+/// What became of a draft that was to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Drafted {
+    /// It is written.
+    Made(Box<Edition>),
+    /// Nothing: its due time had been handled before.
+    Handled,
+    /// Nothing: its number is not the digest's next one. Somebody has made an edition meanwhile, and what was new may not be so
+    /// any more.
+    Outrun,
+}
+
 /// The durable record of editions. Implemented by every store; held by one conformance suite.
 pub trait Editions: Send + Sync + 'static {
     /// What the database said.
@@ -130,25 +142,17 @@ pub trait Editions: Send + Sync + 'static {
         ids: Vec<ArticleId>,
     ) -> impl Future<Output = Result<std::collections::HashSet<ArticleId>, Self::Error>> + Send;
 
-    /// Writes a draft and gives it the digest's next number.
+    /// Writes a draft that was chosen and rendered as the digest's edition `number`. Where it is for a due time of the schedule,
+    /// the same transaction records that this was handled. Of several that try at once, on whatever machine, one makes it.
     fn draft(
         &self,
         digest: &str,
+        number: u32,
+        due: Option<DateTime<Utc>>,
         pieces: Vec<EditionPiece>,
         sealed: Sealed,
         now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<Edition, Self::Error>> + Send;
-
-    /// As [`Editions::draft`], for a due time of the schedule, and records in the same transaction that this due time was
-    /// handled. `None`, and nothing is written, where it had been handled before.
-    fn draft_due(
-        &self,
-        digest: &str,
-        due: DateTime<Utc>,
-        pieces: Vec<EditionPiece>,
-        sealed: Sealed,
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<Option<Edition>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Drafted, Self::Error>> + Send;
 
     /// Replaces a draft's pieces, edits and rendering. `false` where it is no draft (any more).
     fn revise(

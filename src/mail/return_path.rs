@@ -15,6 +15,12 @@ pub struct ReturnPath {
     after: String,
 }
 
+impl std::fmt::Display for ReturnPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{PLACE}{}", self.before, self.after)
+    }
+}
+
 /// Why a text is no return path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReturnPathError {

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::delivery::bounce::{self, Cause, Weight};
-use crate::delivery::returns::{Filed, News, Patience, Return};
-use crate::delivery::{DeliveryId, Reply, Returns};
+use crate::delivery::returns::{Filed, Mailed, News, Patience, Return};
+use crate::delivery::{Reply, Returns};
 use crate::digest::{EditionId, Editions};
 use crate::mail::headers::message_id;
 use crate::mail::return_path::ReturnPath;
@@ -47,7 +47,7 @@ pub struct Incoming {
 /// What a mail was, and what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Read {
-    /// A delivery will not arrive.
+    /// A mail of ours will not arrive.
     Bounced(Weight),
     /// A delivery is late.
     Delayed,
@@ -63,9 +63,9 @@ pub enum Read {
     Challenge,
     /// It was read before; nothing changed.
     Again,
-    /// It names a delivery, and the signature is wrong; nothing changed.
+    /// It names a mail of ours, and the signature is wrong; nothing changed.
     Forged,
-    /// It is about no delivery of ours, or does not say of which; nothing changed.
+    /// It is about no mail of ours, or does not say of which; nothing changed.
     Stranger,
     /// Nobody knows what it is: kept aside, and why.
     Undecided(&'static str),
@@ -112,7 +112,7 @@ pub struct Reader<S> {
 
 /// Whose a mail is.
 enum Tie {
-    Delivery(DeliveryId),
+    Mailed(Mailed),
     Forged,
     Nobody,
 }
@@ -195,23 +195,29 @@ where
             News::Complained => Read::Complained,
         };
         Ok(match self.tie(mail, &returned).await? {
-            Tie::Delivery(delivery) => {
-                let mark = marked(&returned, delivery);
-                Todo::File(Return { mark, delivery, news, cause, reply }, read)
+            Tie::Mailed(of) => {
+                if let Mailed::Notice(edition) = of {
+                    tracing::warn!(
+                        edition = edition.0,
+                        what = read.name(),
+                        "of a letter to an editor, a mail came back"
+                    );
+                }
+                Todo::File(Return { mark: marked(&returned, of), of, news, cause, reply }, read)
             }
             Tie::Forged => Todo::Done(Read::Forged),
             Tie::Nobody => Todo::Done(Read::Stranger),
         })
     }
 
-    /// Of which delivery a mail is.
+    /// Of which mail of ours it is.
     async fn tie(&self, mail: &Incoming, returned: &Returned) -> Result<Tie, <S as Returns>::Error> {
         let keys = &self.options.keys;
         let mut forged = false;
         if let Some(path) = &self.options.path {
             for token in mail.recipient.iter().chain(&returned.paths).filter_map(|text| path.token(text)) {
                 match keys.verify_return(token) {
-                    Ok(delivery) => return Ok(Tie::Delivery(DeliveryId(delivery))),
+                    Ok(number) => return Ok(Tie::Mailed(Mailed::of(number))),
                     Err(_) => forged = true,
                 }
             }
@@ -244,7 +250,7 @@ where
         };
         let Some(edition) = self.edition_of(slug, from, grant.subscriber, id).await? else { return Ok(Tie::Nobody) };
         let delivery = self.store.delivery_of(edition, grant.subscriber).await?;
-        Ok(delivery.map_or(Tie::Nobody, Tie::Delivery))
+        Ok(delivery.map_or(Tie::Nobody, |id| Tie::Mailed(Mailed::Delivery(id))))
     }
 
     /// The edition whose mail to this subscriber has this Message-ID. The part before the `@`: the sender may have moved.
@@ -291,7 +297,9 @@ where
         Ok(Todo::Done(match self.tie(mail, returned).await? {
             Tie::Forged => Read::Forged,
             Tie::Nobody => Read::Stranger,
-            Tie::Delivery(delivery) => match self.store.reader_of(delivery).await? {
+            // Of a letter there is no more in any case.
+            Tie::Mailed(Mailed::Request(_) | Mailed::Notice(_)) => Read::Automatic,
+            Tie::Mailed(Mailed::Delivery(delivery)) => match self.store.reader_of(delivery).await? {
                 None => Read::Stranger,
                 Some((edition, subscriber)) => {
                     let digest = self.store.edition(edition).await?.map(|edition| edition.digest);
@@ -303,9 +311,9 @@ where
     }
 }
 
-/// By which a mail is known again, for this delivery.
-fn marked(returned: &Returned, delivery: DeliveryId) -> [u8; 32] {
+/// By which a mail is known again, for this mail of ours.
+fn marked(returned: &Returned, of: Mailed) -> [u8; 32] {
     let mut mark = [0; 32];
-    mark.copy_from_slice(digest(&SHA256, &[&returned.mark[..], &delivery.0.to_be_bytes()].concat()).as_ref());
+    mark.copy_from_slice(digest(&SHA256, &[&returned.mark[..], &of.number().to_be_bytes()].concat()).as_ref());
     mark
 }

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::digest::edition::{Choice, Edits};
 use crate::digest::render::{self, Contents, Templates};
-use crate::digest::{self, Digest, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+use crate::digest::{self, Digest, Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use crate::newsroom::{Article, ArticleId, Bodies, Body, Newsroom, Problem};
 
 /// Why no edition could be made or changed.
@@ -63,9 +63,10 @@ impl<S: Editions> Desk<'_, S> {
     /// # Errors
     /// [`SealError::Material`] and [`SealError::Ledger`].
     pub async fn propose(&self, now: DateTime<Utc>) -> Result<Option<Proposal>, SealError<S::Error>> {
+        // First, so that an edition that is made meanwhile is seen: among the pieces, or by the number.
+        let number = self.next_number().await?;
         let candidates = self.newsroom.articles.iter().filter(|a| self.digest.sections.contains(&a.section));
         let known = self.editions.known(&self.digest.slug, candidates.map(|a| a.id.clone()).collect()).await?;
-        let number = self.next_number().await?;
         let chosen = digest::select(&self.newsroom.articles, &known, self.digest, number == 1);
         if !chosen.is_enough(self.digest) {
             return Ok(None);
@@ -81,8 +82,7 @@ impl<S: Editions> Desk<'_, S> {
     /// # Errors
     /// As [`Desk::propose`].
     pub async fn draft(&self, now: DateTime<Utc>) -> Result<Option<Edition>, SealError<S::Error>> {
-        let Some(proposal) = self.propose(now).await? else { return Ok(None) };
-        Ok(Some(self.editions.draft(&self.digest.slug, proposal.pieces, proposal.sealed, now).await?))
+        self.make(None, now).await
     }
 
     /// As [`Desk::draft`], for a due time of the schedule, which then counts as handled; `None` also where it had been handled
@@ -95,11 +95,29 @@ impl<S: Editions> Desk<'_, S> {
         due: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Option<Edition>, SealError<S::Error>> {
-        let Some(p) = self.propose(now).await? else {
-            self.editions.ran(&self.digest.slug, due).await?;
-            return Ok(None);
-        };
-        Ok(self.editions.draft_due(&self.digest.slug, due, p.pieces, p.sealed, now).await?)
+        self.make(Some(due), now).await
+    }
+
+    async fn make(
+        &self,
+        due: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Edition>, SealError<S::Error>> {
+        let slug = &self.digest.slug;
+        loop {
+            let Some(p) = self.propose(now).await? else {
+                if let Some(due) = due {
+                    self.editions.ran(slug, due).await?;
+                }
+                return Ok(None);
+            };
+            match self.editions.draft(slug, p.number, due, p.pieces, p.sealed, now).await? {
+                Drafted::Made(edition) => return Ok(Some(*edition)),
+                Drafted::Handled => return Ok(None),
+                // Of what is still new then, another.
+                Drafted::Outrun => {}
+            }
+        }
     }
 
     /// Renders a draft anew with other pieces or edits, from the articles as they are now.

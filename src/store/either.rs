@@ -13,7 +13,7 @@ use crate::delivery::returns::{Filed, Patience, Return, Returns};
 use crate::delivery::signatures::{Signatures, Unsigned};
 use crate::delivery::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settlement};
 use crate::digest::edition::Edits;
-use crate::digest::{Edition, EditionId, EditionPiece, Editions, Sealed};
+use crate::digest::{Drafted, Edition, EditionId, EditionPiece, Editions, Sealed};
 use crate::newsroom::ArticleId;
 use crate::subscriber::request::{Ask, Request, RequestId, Requests, Terms};
 use crate::subscriber::{
@@ -84,8 +84,7 @@ hand_on! {
 hand_on! {
     Editions:
     fn known(digest: &str, ids: Vec<ArticleId>) -> HashSet<ArticleId>;
-    fn draft(digest: &str, pieces: Vec<EditionPiece>, sealed: Sealed, now: DateTime<Utc>) -> Edition;
-    fn draft_due(digest: &str, due: DateTime<Utc>, pieces: Vec<EditionPiece>, sealed: Sealed, now: DateTime<Utc>) -> Option<Edition>;
+    fn draft(digest: &str, number: u32, due: Option<DateTime<Utc>>, pieces: Vec<EditionPiece>, sealed: Sealed, now: DateTime<Utc>) -> Drafted;
     fn revise(id: EditionId, pieces: Vec<EditionPiece>, edits: Edits, sealed: Sealed) -> bool;
     fn approve(id: EditionId, sealed: Sealed, seal: String, now: DateTime<Utc>) -> Option<u64>;
     fn withdraw(id: EditionId, now: DateTime<Utc>) -> Option<u64>;
@@ -128,6 +127,8 @@ hand_on! {
     Notices:
     fn notify(edition: EditionId, event: Event, to: Vec<Address>, now: DateTime<Utc>) -> ();
     fn unsent() -> Vec<Notice>;
+    fn take(notice: &Notice, alone: bool, lease: Duration, now: DateTime<Utc>) -> Option<u32>;
+    fn give_back(notice: &Notice, taken: u32) -> ();
     fn told(notice: &Notice, now: DateTime<Utc>) -> ();
 }
 

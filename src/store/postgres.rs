@@ -7,6 +7,7 @@
 //! Rows are locked in one order, so that nobody waits for each other: the edition, then deliveries by their numbers.
 //! Leases are measured by the database's clock alone; the caller's `now` is what stands in the records.
 
+mod condition;
 mod editions;
 mod ledger;
 mod moving;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 
 use super::{StoreError, row, rules};
 use crate::subscriber::ErasureKey;
+pub use condition::Condition;
 use pool::Pool;
 use turns::Turns;
 

@@ -3,12 +3,18 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 
 use crate::store::StoreError;
 use crate::subscriber::Address;
 
 pub(in crate::store) fn millis(time: DateTime<Utc>) -> i64 {
     time.timestamp_millis()
+}
+
+/// Milliseconds.
+pub(in crate::store) fn span(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 pub(in crate::store) fn time(millis: i64) -> Result<DateTime<Utc>, StoreError> {

@@ -23,6 +23,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::invariants::{self, INVARIANTS};
 use super::{StoreError, row, rules};
 use crate::subscriber::ErasureKey;
 use reader::Readers;
@@ -72,7 +73,7 @@ impl SqliteStore {
         SqliteStore { erasure: Some(key), ..self }
     }
 
-    /// What is damaged in the file, in SQLite's words; empty where nothing is.
+    /// What is damaged in the file, in SQLite's words, and what must be true of a ledger and is not; empty where all is well.
     ///
     /// # Errors
     /// It cannot be read at all.
@@ -89,6 +90,11 @@ impl SqliteStore {
                     found.push(format!("rows of {} belong to nothing", table?));
                 }
                 found.retain(|line| line != "ok");
+                if found.is_empty() {
+                    for (what, query) in INVARIANTS {
+                        found.extend(invariants::told(db.query_row(query, [], |row| row.get(0))?, what));
+                    }
+                }
                 Ok(found)
             })
             .await

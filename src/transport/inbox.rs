@@ -110,6 +110,15 @@ impl Session {
         }
     }
 
+    /// How many mails are still to be given, where that is known.
+    pub fn waiting(&self) -> Option<usize> {
+        match self {
+            Session::Maildir(maildir) => Some(maildir.waiting()),
+            Session::Mbox(_) => None,
+            Session::Imap(mailbox) => Some(mailbox.waiting()),
+        }
+    }
+
     /// These mails, the last that were given, need not come again. `true` stands beside those that nobody understood: they are
     /// marked for people.
     ///

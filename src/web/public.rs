@@ -35,6 +35,7 @@ use url::Url;
 use crate::digest::render::TemplateFile;
 use crate::digest::{Digest, Editions};
 use crate::mail::dkim::Signer;
+use crate::mail::return_path::ReturnPath;
 use crate::newsroom::Problem;
 use crate::subscriber::Address;
 use crate::subscriber::request::{Requests, Terms};
@@ -67,6 +68,8 @@ pub struct Options {
     pub keys: Keys,
     /// Where bounces of confirmations go.
     pub return_path: Address,
+    /// How return paths are written, where each mail has its own.
+    pub own_return_path: Option<ReturnPath>,
     /// Signs the letters, where they are signed.
     pub signer: Option<Signer>,
     /// How long requests hold, and how often one inbox is written to.
@@ -137,6 +140,7 @@ pub struct Public<S> {
     store: Arc<S>,
     pages: Pages,
     letters: Letters,
+    own_return_path: Option<ReturnPath>,
     guard: Guard,
     tally: Tally,
     digests: Vec<Digest>,
@@ -161,10 +165,12 @@ impl<S: Record> Public<S> {
         let frame =
             Frame { paper: options.paper, home: options.home.to_string(), base: options.public.path().to_owned() };
         let letters = Letters::new(&words, &options.own.letters, &frame.paper, options.return_path, options.signer)?;
+        let own_return_path = options.own_return_path;
         Ok(Arc::new(Public {
             store,
             pages: Pages::new(frame, words, &options.own.pages, options.own.style)?,
             letters,
+            own_return_path,
             guard: Guard::new(options.brakes),
             tally: Tally::new(),
             marks: options.digests.iter().map(|d| (DigestMark::of(&d.slug), d.slug.clone())).collect(),

@@ -5,17 +5,17 @@ use pressrun::delivery::bounce::Cause;
 use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
 use pressrun::delivery::notice::{Event, Notice, Notices};
 use pressrun::delivery::pace::Rest;
-use pressrun::delivery::returns::{Filed, News, Patience, Return, Returns};
+use pressrun::delivery::returns::{Filed, Mailed, News, Patience, Return, Returns};
 use pressrun::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
 };
 use pressrun::digest::edition::{Choice, Edits};
-use pressrun::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+use pressrun::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
 use pressrun::store::{PostgresStore, SqliteStore};
 use pressrun::subscriber::{
-    Added, Address, Consent, EVERYTHING, Entry, Force, Lifted, SubscriberId, Subscribers, SubscriptionState,
-    Suppression, SuppressionReason,
+    Added, Address, Consent, EVERYTHING, Entry, ErasureKey, Force, Lifted, SubscriberId, Subscribers,
+    SubscriptionState, Suppression, SuppressionReason,
 };
 use std::future::Future;
 use std::path::PathBuf;
@@ -68,6 +68,20 @@ pub fn sealed(subject: &str) -> Sealed {
     }
 }
 
+/// The digest's next edition, as a draft.
+pub async fn draft<S: Editions>(
+    store: &S,
+    digest: &str,
+    pieces: Vec<EditionPiece>,
+    sealed: Sealed,
+    now: DateTime<Utc>,
+) -> Edition {
+    let number = 1 + store.editions(Some(digest)).await.unwrap().iter().map(|e| e.number).max().unwrap_or(0);
+    let drafted = store.draft(digest, number, None, pieces, sealed, now).await.unwrap();
+    let Drafted::Made(edition) = drafted else { panic!("{drafted:?}") };
+    *edition
+}
+
 fn piece(id: &str, choice: Choice) -> EditionPiece {
     EditionPiece { id: ArticleId(id.to_owned()), title: format!("On {id}"), choice }
 }
@@ -76,7 +90,7 @@ fn piece(id: &str, choice: Choice) -> EditionPiece {
 pub async fn approved<S: Store>(store: &S, readers: &[&str]) -> EditionId {
     let entries = readers.iter().map(|r| entry(r, SubscriptionState::Confirmed)).collect();
     store.add(entries, now()).await.unwrap();
-    let edition = store.draft("weekly", vec![piece("a", Choice::Carried)], sealed("News"), now()).await.unwrap();
+    let edition = draft(store, "weekly", vec![piece("a", Choice::Carried)], sealed("News"), now()).await;
     let written = store.approve(edition.id, sealed("News"), "seal".to_owned(), now()).await.unwrap();
     assert_eq!(written, Some(readers.len() as u64));
     edition.id
@@ -227,9 +241,9 @@ pub async fn a_list_is_read_page_by_page<S: Store>(store: S) {
 }
 
 pub async fn a_draft_is_numbered_revised_and_read_back<S: Store>(store: S) {
-    let first = store.draft("weekly", vec![piece("a", Choice::Carried)], sealed("One"), now()).await.unwrap();
-    let second = store.draft("weekly", vec![], sealed("Two"), later(1)).await.unwrap();
-    let other = store.draft("daily", vec![], sealed("Other"), later(2)).await.unwrap();
+    let first = draft(&store, "weekly", vec![piece("a", Choice::Carried)], sealed("One"), now()).await;
+    let second = draft(&store, "weekly", vec![], sealed("Two"), later(1)).await;
+    let other = draft(&store, "daily", vec![], sealed("Other"), later(2)).await;
     assert_eq!((first.number, second.number, other.number), (1, 2, 1));
     let pieces = vec![piece("b", Choice::Later), piece("a", Choice::Carried)];
     let edits = Edits { subject: Some("New".to_owned()), ..Edits::default() };
@@ -258,7 +272,7 @@ pub async fn approving_writes_each_delivery_once<S: Store>(store: S) {
 
 pub async fn an_article_is_new_until_an_edition_carries_it<S: Store>(store: S) {
     let pieces = vec![piece("a", Choice::Carried), piece("b", Choice::Later), piece("c", Choice::Never)];
-    let edition = store.draft("weekly", pieces, sealed("One"), now()).await.unwrap();
+    let edition = draft(&store, "weekly", pieces, sealed("One"), now()).await;
     let ids = || ["a", "b", "c", "d"].map(|id| ArticleId(id.to_owned())).to_vec();
     let known = async |digest: &str| {
         let mut known: Vec<_> = store.known(digest, ids()).await.unwrap().into_iter().map(|id| id.0).collect();
@@ -488,7 +502,7 @@ pub async fn a_kept_signature_comes_with_the_claim_until_the_edition_ends<S: Sto
 /// An edition's end takes its signatures away, and no others.
 pub async fn signatures_end_with_their_edition<S: Store>(store: S) {
     let first = approved(&store, &["ana", "ben"]).await;
-    let other = store.draft("weekly", vec![], sealed("More"), now()).await.unwrap().id;
+    let other = draft(&store, "weekly", vec![], sealed("More"), now()).await.id;
     store.approve(other, sealed("More"), "seal".to_owned(), now()).await.unwrap();
     for edition in [first, other] {
         let open = unsigned(&store, edition, 9).await;
@@ -502,14 +516,19 @@ pub async fn signatures_end_with_their_edition<S: Store>(store: S) {
 }
 
 pub async fn a_due_time_has_one_edition_and_is_handled_with_it<S: Store>(store: S) {
-    let draft = || store.draft_due("weekly", later(60), vec![piece("a", Choice::Carried)], sealed("News"), later(65));
-    let made = draft().await.unwrap().unwrap();
+    let due = |number, due| {
+        store.draft("weekly", number, Some(due), vec![piece("a", Choice::Carried)], sealed("News"), later(65))
+    };
+    let Drafted::Made(made) = due(1, later(60)).await.unwrap() else { panic!("no edition") };
     assert_eq!((made.due, made.state, made.number), (Some(later(60)), EditionState::Draft, 1));
     assert_eq!(store.last_run("weekly").await.unwrap(), Some(later(60)));
-    assert_eq!(draft().await.unwrap(), None);
+    // Whoever comes second made it of what is not new any more: nothing of it is written, its due time not either.
+    assert_eq!(due(1, later(61)).await.unwrap(), Drafted::Outrun);
+    assert_eq!(store.last_run("weekly").await.unwrap(), Some(later(60)));
+    assert_eq!(due(2, later(60)).await.unwrap(), Drafted::Handled);
     let listed = store.editions(None).await.unwrap();
     assert_eq!(listed.iter().map(|e| (e.id, e.due)).collect::<Vec<_>>(), [(made.id, Some(later(60)))]);
-    let by_hand = store.draft("weekly", vec![], sealed("News"), now()).await.unwrap();
+    let by_hand = draft(&store, "weekly", vec![], sealed("News"), now()).await;
     assert_eq!(by_hand.due, None);
 }
 
@@ -538,11 +557,93 @@ pub async fn a_letter_is_to_be_sent_until_it_is_told_and_never_again<S: Store>(s
     assert_eq!(store.unsent().await.unwrap().len(), 2);
 }
 
+/// Somebody else is at it, or was and is gone, or has given it back.
+pub async fn a_letter_is_taken_by_one_process_at_a_time<S: Store>(store: S) {
+    let edition = approved(&store, &[]).await;
+    store.notify(edition, Event::Sent, vec![address("one"), address("two")], now()).await.unwrap();
+    let letters = store.unsent().await.unwrap();
+    let take = |nth: usize, alone, when| store.take(&letters[nth], alone, LEASE, when);
+    let lease = i64::try_from(LEASE.as_secs()).unwrap();
+    assert_eq!(take(0, false, now()).await.unwrap(), Some(1));
+    assert_eq!(take(0, false, later(lease - 1)).await.unwrap(), None);
+    assert_eq!(take(1, false, now()).await.unwrap(), Some(1), "the other one is free");
+    // The lease is over, or nobody else can be alive: perhaps for the second time, and for the third.
+    assert_eq!(take(0, false, later(lease)).await.unwrap(), Some(2));
+    assert_eq!(take(0, true, later(lease)).await.unwrap(), Some(3));
+    // Who was the second has nothing to give back any more.
+    store.give_back(&letters[0], 2).await.unwrap();
+    assert_eq!(take(0, false, later(lease)).await.unwrap(), None);
+    store.give_back(&letters[0], 3).await.unwrap();
+    assert_eq!(take(0, false, later(lease)).await.unwrap(), Some(3));
+    store.give_back(&letters[1], 1).await.unwrap();
+    assert_eq!(take(1, false, now()).await.unwrap(), Some(1), "it surely had not gone out");
+    store.told(&letters[0], later(lease)).await.unwrap();
+    assert_eq!(take(0, true, later(9 * lease)).await.unwrap(), None);
+    store.give_back(&letters[0], 3).await.unwrap();
+    assert_eq!(store.unsent().await.unwrap(), letters[1..]);
+}
+
+/// Many at once: each letter is taken by one, each number and each due time has one draft.
+pub async fn of_many_at_the_same_moment_one_takes_the_letter_and_one_makes_the_draft<S: Store>(store: S) {
+    let edition = approved(&store, &[]).await;
+    let store = std::sync::Arc::new(store);
+    for round in 0..10 {
+        store.notify(edition, Event::Paused(round), vec![address("one")], now()).await.unwrap();
+        let letter = store.unsent().await.unwrap().pop().unwrap();
+        let number = 2 + u32::try_from(round).unwrap();
+        let mut all = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let (store, letter) = (store.clone(), letter.clone());
+            all.spawn(async move {
+                let taken = store.take(&letter, false, LEASE, now()).await.unwrap();
+                let due = Some(later(i64::try_from(round).unwrap()));
+                let drafted = store.draft("weekly", number, due, vec![], sealed("News"), now()).await.unwrap();
+                (taken.is_some(), matches!(drafted, Drafted::Made(_)))
+            });
+        }
+        let all = all.join_all().await;
+        let count = |which: fn(&(bool, bool)) -> bool| all.iter().filter(|one| which(one)).count();
+        assert_eq!((count(|one| one.0), count(|one| one.1)), (1, 1), "round {round}");
+        store.told(&letter, now()).await.unwrap();
+    }
+}
+
+/// A reply often repeats the address: whatever a server has said of her, in an answer or in a mail that came back, is gone.
+pub async fn who_is_erased_leaves_no_text_of_any_server_behind<S: Store>(store: S) {
+    let (edition, ids) = accepted(&store, &["ana", "bo"], now()).await;
+    let said = |delivery, mark| Return {
+        reply: Reply::read("550 5.1.1 <ana@readers.example> unknown"),
+        ..returned(mark, delivery, News::Bounced, Some(Cause::Full))
+    };
+    file(&store, vec![said(ids[0], 1), said(ids[1], 2)], later(5)).await;
+    assert!(store.forget(&address("ana"), later(10)).await.unwrap());
+    // One that comes afterwards.
+    assert_eq!(file(&store, vec![said(ids[0], 3)], later(20)).await, [Filed::Noted]);
+    let records = store.records(edition, None, None, 9).await.unwrap();
+    let of = |id| records.iter().find(|record| record.id == id).unwrap();
+    let texts = |id| {
+        let record = of(id);
+        let attempts = record.attempts.iter().map(|a| a.reply.text.clone());
+        attempts.chain(record.returned.iter().map(|r| r.reply.text.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(ids[0]), ["", "", ""]);
+    assert!(texts(ids[1]).iter().all(|text| !text.is_empty()) && texts(ids[1]).len() == 2, "{:?}", texts(ids[1]));
+    // What it was is still known.
+    assert_eq!(of(ids[0]).returned.iter().map(|r| r.reply.code).collect::<Vec<_>>(), [550, 550]);
+    assert!(
+        store
+            .show(&address("ana"))
+            .await
+            .unwrap()
+            .is_some_and(|held| held.subscriber.is_none() && held.suppression.is_none())
+    );
+}
+
 /// An edition whose mails the relay took, all at `taken`.
 async fn accepted<S: Store>(store: &S, readers: &[&str], taken: DateTime<Utc>) -> (EditionId, Vec<DeliveryId>) {
     let entries = readers.iter().map(|r| entry(r, SubscriptionState::Confirmed)).collect();
     store.add(entries, taken).await.unwrap();
-    let edition = store.draft("weekly", vec![], sealed("News"), taken).await.unwrap().id;
+    let edition = draft(store, "weekly", vec![], sealed("News"), taken).await.id;
     store.approve(edition, sealed("News"), "seal".to_owned(), taken).await.unwrap();
     let claimed = store.claim(&"p".to_owned(), edition, 100, LEASE, taken).await.unwrap();
     let ids: Vec<_> = claimed.iter().map(|c| c.id).collect();
@@ -585,7 +686,13 @@ pub async fn what_was_accepted_is_counted_by_days_back_from_now<S: Store>(store:
 const PATIENCE: Patience = Patience { bounces: 3, within: Duration::from_hours(30 * 24) };
 
 fn returned(mark: u8, delivery: DeliveryId, news: News, cause: Option<Cause>) -> Return {
-    Return { mark: [mark; 32], delivery, news, cause, reply: Reply::read("550 5.1.1 no such user <x@readers.example>") }
+    Return {
+        mark: [mark; 32],
+        of: Mailed::Delivery(delivery),
+        news,
+        cause,
+        reply: Reply::read("550 5.1.1 no such user <x@readers.example>"),
+    }
 }
 
 async fn file<S: Store>(store: &S, returns: Vec<Return>, when: DateTime<Utc>) -> Vec<Filed> {
@@ -765,12 +872,12 @@ pub fn on<S, F: Future<Output = ()>>(open: impl Future<Output = Option<S>>, beha
 
 /// A store in one file.
 async fn sqlite(folder: PathBuf) -> Option<SqliteStore> {
-    Some(SqliteStore::open(&folder.join("ledger.sqlite")).unwrap())
+    Some(SqliteStore::open(&folder.join("ledger.sqlite")).unwrap().with_erasure_key(ErasureKey::new([7; 32])))
 }
 
 /// A store on a server.
 async fn postgres(_: PathBuf) -> Option<PostgresStore> {
-    Some(support::postgres::database()?.store().await)
+    Some(support::postgres::database()?.store().await.with_erasure_key(ErasureKey::new([7; 32])))
 }
 
 macro_rules! suite {
@@ -816,6 +923,9 @@ suite! {
     a_due_time_has_one_edition_and_is_handled_with_it
     a_clock_that_was_ahead_is_forgotten_when_an_earlier_time_is_handled
     a_letter_is_to_be_sent_until_it_is_told_and_never_again
+    a_letter_is_taken_by_one_process_at_a_time
+    of_many_at_the_same_moment_one_takes_the_letter_and_one_makes_the_draft
+    who_is_erased_leaves_no_text_of_any_server_behind
     what_comes_back_settles_its_delivery_once
     a_complaint_is_not_undone_by_a_bounce
     what_comes_back_early_or_of_the_uncertain_is_not_lost

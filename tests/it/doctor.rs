@@ -1,6 +1,8 @@
 //! `pressrun doctor` against a name server, a mail server, and a web server of the test's own.
 
+use crate::support::dovecot::{self, Dovecot};
 use crate::support::name_server::{NameServer, Written};
+use crate::support::postgres;
 use crate::support::room::{Ran, Room};
 use crate::support::smtp_server::{Script, Server};
 use crate::support::tls;
@@ -229,4 +231,197 @@ fn what_the_configuration_says_of_the_doctor_is_checked() {
     let room = Room::small(0);
     room.write("config.yaml", &format!("{}doctor: {{resolver: nine, sends_from: [here]}}\n", room.read("config.yaml")));
     room.run(&["doctor"]).failed(3, &["no resolver's address", "no address"]);
+}
+
+/// What a doctor says of a ledger on a server.
+struct OnServer {
+    practice: Practice,
+    database: postgres::Database,
+    server: postgres::Server,
+}
+
+impl OnServer {
+    fn new() -> Option<OnServer> {
+        let server = postgres::Server::start_durable()?;
+        let database = server.database();
+        let practice = Practice::healthy();
+        practice.room.replace("config.yaml", "press:\n", &format!("ledger: {}\npress:\n", database.url()));
+        practice.room.run(&["send", "news", "--transport", "directory:outbox"]).fine();
+        Some(OnServer { practice, database, server })
+    }
+
+    fn sql(&self, statement: &str) -> String {
+        self.server.sql(&self.database.options.database, statement)
+    }
+}
+
+#[test]
+fn a_ledger_on_a_server_is_looked_at_whole_and_so_is_the_server() {
+    let Some(on) = OnServer::new() else { return };
+    let ran = on.practice.look();
+    assert_eq!(ran.code, Some(0), "{}", ran.out);
+    for told in [
+        "✓ ledger     test",
+        "is whole",
+        "✓ version    PostgreSQL 1",
+        "✓ durable    what was committed survives a power cut",
+        "✓ clock      agrees with the database's",
+        "connections are in use",
+        "✓ editions   none is held up",
+    ] {
+        assert!(ran.out.contains(told), "{told}\n{}", ran.out);
+    }
+    // Each is something that this program never writes.
+    for (wrong, told, right) in [
+        (
+            "DELETE FROM attempt",
+            "1 accepted deliveries without an attempt that can have been accepted; \
+             1 deliveries whose attempts are not as many as they count",
+            "INSERT INTO attempt VALUES (1, 1, 1, 1, 'accepted', TRUE, 250, NULL, '')",
+        ),
+        (
+            "UPDATE delivery SET tries = 5",
+            "1 deliveries whose attempts are not as many",
+            "UPDATE delivery SET tries = 1",
+        ),
+        ("UPDATE delivery SET state = 0", "of which something is still to be sent", "UPDATE delivery SET state = 3"),
+        ("UPDATE edition SET seal = NULL", "1 approved editions without their seal", "UPDATE edition SET seal = 'x'"),
+        (
+            "INSERT INTO returned VALUES ('a', 1, 1, 'bounced', NULL, TRUE, 550, NULL, '')",
+            "1 mails that came back, and their deliveries do not know",
+            "DELETE FROM returned",
+        ),
+    ] {
+        on.sql(wrong);
+        let crosses = on.practice.crosses();
+        assert!(crosses.len() == 1 && crosses[0].contains("is not whole") && crosses[0].contains(told), "{crosses:?}");
+        on.sql(right);
+    }
+    assert_eq!(on.practice.crosses(), [""; 0]);
+}
+
+#[test]
+fn a_server_that_forgets_only_reads_or_has_no_room_is_told() {
+    let Some(on) = OnServer::new() else { return };
+    let name = &on.database.options.database;
+    on.sql(&format!("ALTER DATABASE {name} SET synchronous_commit = off"));
+    let crosses = on.practice.crosses();
+    assert!(crosses.len() == 1 && crosses[0].contains("✗ durable    off: synchronous_commit;"), "{crosses:?}");
+    on.sql(&format!("ALTER DATABASE {name} RESET synchronous_commit"));
+    on.sql(&format!("ALTER DATABASE {name} SET default_transaction_read_only = on"));
+    let crosses = on.practice.crosses();
+    assert!(crosses.iter().any(|line| line.contains("only for reading")), "{crosses:?}");
+    on.server.sql("postgres", &format!("ALTER DATABASE {name} RESET default_transaction_read_only"));
+    on.practice.room.replace("config.yaml", &on.database.url(), &format!("{}?connections=100", on.database.url()));
+    let ran = on.practice.look();
+    assert!(ran.out.contains("✓ room") && ran.code == Some(0), "{}", ran.out);
+
+    // Everybody's server is not durable, and is told so.
+    let Some(shared) = postgres::database() else { return };
+    on.practice.room.replace("config.yaml", &on.database.url(), &shared.url());
+    let crosses = on.practice.crosses();
+    let told = "✗ durable    off: fsync, full_page_writes;";
+    assert!(crosses.len() == 1 && crosses[0].contains(told), "{crosses:?}");
+}
+
+#[test]
+fn a_server_that_is_away_or_a_ledger_of_another_version_is_one_cross_and_nothing_else_suffers() {
+    let Some(on) = OnServer::new() else { return };
+    on.sql("UPDATE pressrun_ledger SET version = 9000");
+    let crosses = on.practice.crosses();
+    assert!(crosses.len() == 1 && crosses[0].contains("newer version of Pressrun"), "{crosses:?}");
+    on.practice.room.replace("config.yaml", &on.database.url(), "postgres://nobody.there@127.0.0.1:1/paper");
+    let ran = on.practice.look();
+    assert!(ran.out.contains("✗ ledger") && ran.out.contains("cannot be reached"), "{}", ran.out);
+    assert!(ran.out.contains("✓ SPF") && ran.out.contains("✓ relay"), "{}", ran.out);
+}
+
+#[test]
+fn what_nobody_but_a_person_can_have_done_to_a_ledger_in_a_file_is_told() {
+    let practice = Practice::healthy();
+    practice.room.run(&["send", "news", "--transport", "directory:outbox"]).fine();
+    assert_eq!(practice.crosses(), [""; 0]);
+    practice.room.sql("DELETE FROM attempt");
+    let crosses = practice.crosses();
+    assert!(crosses.len() == 1 && crosses[0].contains("1 accepted deliveries without an attempt"), "{crosses:?}");
+}
+
+#[test]
+fn a_ledger_that_is_cut_off_or_overwritten_is_told_and_nothing_panics() {
+    for damage in [
+        |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 3),
+        |bytes: &mut Vec<u8>| bytes.truncate(100),
+        |bytes: &mut Vec<u8>| bytes[..100].fill(0),
+        |bytes: &mut Vec<u8>| bytes[100..4_096].fill(0xff),
+        |bytes: &mut Vec<u8>| bytes.iter_mut().skip(4_096).step_by(97).for_each(|byte| *byte ^= 0x55),
+    ] {
+        let practice = Practice::healthy();
+        practice.room.run(&["send", "news", "--transport", "directory:outbox"]).fine();
+        drop(rusqlite::Connection::open(practice.room.path("var/ledger.sqlite")).unwrap());
+        let path = practice.room.path("var/ledger.sqlite");
+        let mut bytes = std::fs::read(&path).unwrap();
+        damage(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        for name in ["ledger.sqlite-wal", "ledger.sqlite-shm"] {
+            let _ = std::fs::remove_file(practice.room.path("var").join(name));
+        }
+        let ran = practice.look();
+        assert!(ran.code == Some(1) && ran.out.contains("✗ ledger") && !ran.err.contains("panicked"), "{ran:?}");
+    }
+}
+
+#[test]
+fn where_mail_comes_back_to_is_looked_at() {
+    let practice = Practice::healthy();
+    let config = practice.room.read("config.yaml");
+    let with = |more: &str| practice.room.write("config.yaml", &format!("{config}returns:\n{more}"));
+    let address = "  address: bounces+{token}@return.small-paper.example\n";
+    let told = |words: &[&str]| {
+        let ran = practice.look();
+        for word in words {
+            assert!(ran.out.contains(word), "{word}\n{}", ran.out);
+        }
+        ran.out.lines().filter(|line| line.contains('✗')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // The domain of the return paths must take mail, and the relay must be allowed to send for it.
+    with(address);
+    let crosses = told(&["· inbox      none is configured"]);
+    assert!(
+        crosses.iter().any(|line| line.contains("✗ MX         return.small-paper.example takes no mail")),
+        "{crosses:?}"
+    );
+    practice.publish("return.small-paper.example", "MX", &["10 mx1.small-paper.example"]);
+    practice.publish("return.small-paper.example", "TXT", &["v=spf1 ip4:192.0.2.25 -all"]);
+    practice.room.write("mail/new/1.a", "Subject: x\n\n");
+    with(&format!("{address}  inbox: [maildir:mail]\n"));
+    let fine = [
+        "✓ MX         mail for return.small-paper.example goes to mx1.small-paper.example",
+        "✓ address    each mail has a return path of its own: bounces+{token}@return.small-paper.example",
+        "✓ inbox      maildir:mail can be read: 1 mail to be read",
+    ];
+    assert_eq!(told(&fine), [""; 0]);
+    assert!(practice.room.path("mail/new/1.a").exists(), "it was read");
+    practice.publish("return.small-paper.example", "MX", &["0 ."]);
+    let crosses = told(&[]);
+    assert!(crosses.len() == 1 && crosses[0].contains("takes no mail"), "{crosses:?}");
+    practice.publish("return.small-paper.example", "MX", &["10 mx1.small-paper.example"]);
+
+    for (inbox, wrong) in [
+        ("maildir:nowhere", "✗ inbox      maildir:nowhere is no Maildir"),
+        ("mbox:nowhere", "✗ inbox      cannot read or move"),
+        ("imap://desk@127.0.0.1:1", "is unreachable"),
+    ] {
+        with(&format!("{address}  inbox: \"{inbox}\"\n  password_file: password\n"));
+        practice.room.write("password", "secret");
+        let crosses = told(&[]);
+        assert!(crosses.len() == 1 && crosses[0].contains(wrong), "{inbox}: {crosses:?}");
+    }
+    let dovecot = Dovecot::start();
+    dovecot.put("1.person", "From: ana@example.net\nSubject: Re: News\n\nI liked it.\n");
+    with(&format!("{address}  inbox: imap://desk@127.0.0.1:{}\n  password_file: password\n", dovecot.imap));
+    let crosses = told(&[]);
+    assert!(crosses.len() == 1 && crosses[0].contains("refuses the login"), "{crosses:?}");
+    practice.room.write("password", dovecot::PASSWORD);
+    assert_eq!(told(&["can be read: 1 mail to be read"]), [""; 0]);
+    assert!(dovecot.files("").iter().all(|name| !name.contains(":2,") || name.ends_with(":2,")), "it was marked");
 }

@@ -88,7 +88,7 @@ impl Room {
             headers: vec![],
             date: now(),
         };
-        let edition = self.store.draft("weekly", vec![], sealed.clone(), now()).await.unwrap();
+        let edition = crate::conformance::draft(&self.store, "weekly", vec![], sealed.clone(), now()).await;
         self.store.approve(edition.id, sealed, "seal".into(), now()).await.unwrap();
         edition
     }

@@ -29,6 +29,9 @@ fn lived_in() -> Room {
     room.sql("INSERT INTO rest VALUES ('mx.example.net', 7)");
     room.sql("INSERT INTO lifted VALUES (9, 'x@example.net', 'bounced', 1, 'é', 2, 'mended')");
     room.sql("INSERT INTO returned VALUES (x'aa', 1, 5, 'bounced', 'full', 1, 452, '4.2.2', 'full')");
+    room.sql("INSERT INTO letter_returned VALUES (x'bb', 70, NULL, 5, 'bounced')");
+    room.sql("INSERT INTO letter_returned VALUES (x'cc', NULL, 1, 6, 'delayed')");
+    room.sql("UPDATE notice SET lease = 5, tries = 2 WHERE ended IS NOT NULL");
     room.sql("INSERT INTO request VALUES (70, 1, 'move', '[]', 'n@example.net', 'en', '192.0.2.0/24', 'yes', 'over', 1, 2, NULL, 3, 'n@example.net')");
     room.sql("DELETE FROM request WHERE id = 70");
     room.sql("INSERT INTO request VALUES (71, 1, 'link', '[\"news\"]', NULL, 'en', '192.0.2.0/24', 'yes', 'open', 1, 2, NULL, 3, NULL)");
@@ -174,4 +177,46 @@ fn a_ledger_moves_into_an_empty_database_only_and_not_under_a_press() {
     let copy =
         room.run(&["--config", "other.yaml", "ledger", "backup", "copy"]).failed(2, &["pg_dump", "--format=custom"]);
     assert!(copy.err.contains(&database.options.database));
+}
+
+/// What is in a database: its columns, in words.
+fn form(server: &postgres::Server, database: &str) -> String {
+    let columns =
+        "SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
+                   WHERE table_schema = 'public' ORDER BY 1, 2";
+    let indexes = "SELECT indexname, replace(indexdef, current_database(), '') FROM pg_indexes
+                   WHERE schemaname = 'public' ORDER BY 1";
+    [columns, indexes].map(|query| server.sql(database, query)).join("\n")
+}
+
+#[test]
+fn a_servers_ledger_of_any_earlier_version_becomes_what_a_new_one_is() {
+    let Some(server) = postgres::server() else { return };
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/postgres/migrations");
+    let mut steps: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    steps.sort();
+    let room = Room::small(2);
+    let opened = |database: &postgres::Database| {
+        room.write(
+            "on.yaml",
+            &room.read("config.yaml").replace("press:\n", &format!("ledger: {}\npress:\n", database.url())),
+        );
+        room.run(&["--config", "on.yaml", "schedule"]).fine();
+        form(server, &database.options.database)
+    };
+    let new = opened(&server.database());
+    for version in 1..steps.len() {
+        let old = server.database();
+        let name = &old.options.database;
+        server.sql(
+            name,
+            "CREATE TABLE pressrun_ledger (one BIGINT PRIMARY KEY CHECK (one = 1), version BIGINT NOT NULL)",
+        );
+        server.sql(name, &format!("INSERT INTO pressrun_ledger VALUES (1, {version})"));
+        for step in &steps[..version] {
+            server.sql(name, &std::fs::read_to_string(step).unwrap());
+        }
+        assert_ne!(form(server, name), new);
+        assert_eq!(opened(&old), new, "from version {version}");
+    }
 }

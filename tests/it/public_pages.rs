@@ -5,7 +5,7 @@ mod attack;
 mod last_word;
 mod life;
 mod own_templates;
-mod program;
+pub mod program;
 mod returns;
 mod send;
 mod site;

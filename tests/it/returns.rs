@@ -2,6 +2,8 @@
 //! IMAP server; out of a real Postfix that bounces, delays and forwards; and not when it is forged.
 
 mod imap;
+mod killed;
+mod letters;
 mod postfix;
 mod sources;
 

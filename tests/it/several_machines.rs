@@ -1,6 +1,9 @@
 //! Three workers on one PostgreSQL: one is killed, one sleeps past its lease, one is cut off, and the database is restarted.
 //! Nobody is missed, and nobody is mailed twice but where the ledger says that it may be.
 
+mod at_once;
+mod encrypted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::{Child, Command};

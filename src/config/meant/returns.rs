@@ -122,6 +122,7 @@ fn inbox(
             server: Relay { host, port, security },
             user,
             password,
+            token: written.login == Some(file::Login::Token),
             folder: mailbox.unwrap_or_else(|| "INBOX".to_owned()),
             filed: written.filed.clone(),
             trust: written.trust.as_ref().map(|file| root.join(file)),

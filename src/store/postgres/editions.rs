@@ -11,7 +11,7 @@ use super::row::{count, from_json, from_word, json, millis, small, time, time_or
 use super::signatures::forget;
 use super::sql::{read, row, rows, run, value, write};
 use crate::digest::edition::Edits;
-use crate::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+use crate::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use crate::newsroom::ArticleId;
 use crate::store::StoreError;
 
@@ -35,22 +35,13 @@ impl Editions for PostgresStore {
     async fn draft(
         &self,
         digest: &str,
+        number: u32,
+        due: Option<DateTime<Utc>>,
         pieces: Vec<EditionPiece>,
         sealed: Sealed,
         now: DateTime<Utc>,
-    ) -> Result<Edition, StoreError> {
-        write!(self, db => draft(&db, digest, None, &pieces, &sealed, now).await)
-    }
-
-    async fn draft_due(
-        &self,
-        digest: &str,
-        due: DateTime<Utc>,
-        pieces: Vec<EditionPiece>,
-        sealed: Sealed,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Edition>, StoreError> {
-        write!(self, db => draft_due(&db, digest, due, &pieces, &sealed, now).await)
+    ) -> Result<Drafted, StoreError> {
+        write!(self, db => draft(&db, (digest, number), due, &pieces, &sealed, now).await)
     }
 
     async fn revise(
@@ -104,38 +95,34 @@ async fn ran(db: &Transaction<'_>, digest: &str, due: DateTime<Utc>) -> Result<b
     Ok(run(db, handled, &[&digest, &millis(due)]).await? == 1)
 }
 
-async fn draft_due(
-    db: &Transaction<'_>,
-    digest: &str,
-    due: DateTime<Utc>,
-    pieces: &[EditionPiece],
-    sealed: &Sealed,
-    now: DateTime<Utc>,
-) -> Result<Option<Edition>, Fault> {
-    if ran(db, digest, due).await? {
-        draft(db, digest, Some(due), pieces, sealed, now).await.map(Some)
-    } else {
-        Ok(None)
-    }
-}
-
 async fn draft(
     db: &Transaction<'_>,
-    digest: &str,
+    (digest, number): (&str, u32),
     due: Option<DateTime<Utc>>,
     pieces: &[EditionPiece],
     sealed: &Sealed,
     now: DateTime<Utc>,
-) -> Result<Edition, Fault> {
-    // Two drafts at the same moment have two numbers.
+) -> Result<Drafted, Fault> {
+    let number = i64::from(number);
+    // One after the other.
     rows(db, "SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&NUMBERS, &digest]).await?;
+    let next: Option<i64> =
+        value(db, "SELECT 1 + coalesce(max(number), 0) FROM edition WHERE digest = $1", &[&digest]).await?;
+    if next != Some(number) {
+        return Ok(Drafted::Outrun);
+    }
+    if let Some(due) = due
+        && !ran(db, digest, due).await?
+    {
+        return Ok(Drafted::Handled);
+    }
     let id: Option<i64> = value(
         db,
         "INSERT INTO edition (digest, number, state, made, subject, preheader, edits, sealed, due)
-         SELECT $1, 1 + coalesce(max(number), 0), 'draft', $2, $3, $4, $5, $6, $7 FROM edition WHERE digest = $1
-         RETURNING id",
+         VALUES ($1, $2, 'draft', $3, $4, $5, $6, $7, $8) RETURNING id",
         &[
             &digest,
+            &number,
             &millis(now),
             &sealed.subject,
             &sealed.preheader,
@@ -147,7 +134,7 @@ async fn draft(
     .await?;
     let id = EditionId(id.ok_or(StoreError::Stopped)?);
     write_pieces(db, id, pieces).await?;
-    Ok(edition(db, id).await?.ok_or(StoreError::Stopped)?)
+    Ok(Drafted::Made(Box::new(edition(db, id).await?.ok_or(StoreError::Stopped)?)))
 }
 
 async fn revise(

@@ -5,7 +5,7 @@ use deadpool_postgres::Transaction;
 use std::time::Duration;
 
 use super::pool::Fault;
-use super::row::{address, key, millis, small, time_or_none};
+use super::row::{address, key, millis, small, span, time_or_none};
 use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use super::sql::{exists, read, row, rows, run, value, write};
@@ -153,10 +153,6 @@ struct Lease<'a> {
     clock: Option<i64>,
     /// Milliseconds.
     time: i64,
-}
-
-fn span(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Others' rows are skipped and not waited for.

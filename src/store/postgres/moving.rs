@@ -13,7 +13,7 @@ use super::{PostgresStore, schema};
 use crate::store::{SqliteStore, StoreError};
 
 /// All tables, each after those that it refers to.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "subscriber",
     "subscription",
     "consent",
@@ -24,6 +24,7 @@ const TABLES: [&str; 19] = [
     "delivery",
     "attempt",
     "returned",
+    "letter_returned",
     "schedule_run",
     "erased",
     "erasure_key",

@@ -1,11 +1,12 @@
 //! Which letters to editors are to be sent, and which were.
 
 use chrono::{DateTime, Utc};
+use std::time::Duration;
 
 use super::PostgresStore;
 use super::pool::Fault;
-use super::row::{address, millis, time};
-use super::sql::{read, rows, run, write};
+use super::row::{address, millis, small, span, time};
+use super::sql::{Bound, read, rows, run, value, write};
 use crate::delivery::notice::{Event, Notice, Notices};
 use crate::digest::EditionId;
 use crate::store::StoreError;
@@ -45,9 +46,35 @@ impl Notices for PostgresStore {
         Ok(found.iter().map(read).collect::<Result<_, Fault>>()?)
     }
 
+    async fn take(
+        &self,
+        notice: &Notice,
+        alone: bool,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u32>, StoreError> {
+        let (event, to) = (notice.event.to_string(), notice.to.to_string());
+        // As in `rescue`: only a lease tells that another machine is gone.
+        let (alone, clock, lease) = (alone && self.callers_clock, self.clock(now), span(lease));
+        let take = "UPDATE notice SET lease = ledger_clock($4) + $5::bigint, tries = tries + 1
+                    WHERE edition = $1 AND event = $2 AND address = $3 AND ended IS NULL
+                      AND (lease IS NULL OR lease <= ledger_clock($4) OR $6) RETURNING tries";
+        let with: [Bound<'_>; 6] = [&notice.edition.0, &event, &to, &clock, &lease, &alone];
+        let tries: Option<i64> = write!(self, db => value(&db, take, &with).await)?;
+        Ok(tries.map(small))
+    }
+
+    async fn give_back(&self, notice: &Notice, taken: u32) -> Result<(), StoreError> {
+        let (event, to) = (notice.event.to_string(), notice.to.to_string());
+        let back = "UPDATE notice SET lease = NULL, tries = tries - 1
+                    WHERE edition = $1 AND event = $2 AND address = $3 AND ended IS NULL AND tries = $4";
+        write!(self, db => run(&db, back, &[&notice.edition.0, &event, &to, &i64::from(taken)]).await)?;
+        Ok(())
+    }
+
     async fn told(&self, notice: &Notice, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (event, to) = (notice.event.to_string(), notice.to.to_string());
-        let told = "UPDATE notice SET ended = $4 WHERE edition = $1 AND event = $2 AND address = $3";
+        let told = "UPDATE notice SET ended = $4, lease = NULL WHERE edition = $1 AND event = $2 AND address = $3";
         write!(self, db => run(&db, told, &[&notice.edition.0, &event, &to, &millis(now)]).await)?;
         Ok(())
     }

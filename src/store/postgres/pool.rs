@@ -107,6 +107,11 @@ impl Pool {
         Ok(Pool { connections })
     }
 
+    /// As many connections as there may be.
+    pub(super) fn most(&self) -> usize {
+        self.connections.status().max_size
+    }
+
     /// A connection.
     pub(super) async fn client(&self) -> Result<Client, Fault> {
         self.connections.get().await.map_err(|error| match error {

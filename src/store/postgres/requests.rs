@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
-use std::time::Duration;
 use tokio_postgres::Row;
 
 use super::pool::Fault;
-use super::row::{address, count, from_json, from_word, json, key, millis, small, time, word};
+use super::row::{address, count, from_json, from_word, json, key, millis, small, span, time, word};
 use super::rules::{MOVED, PAGE};
 use super::sql::{exists, read, row, rows, run, value, write};
 use super::subscribers::{end, leave_everything, withdraw};
@@ -299,12 +298,13 @@ async fn expire(db: &Transaction<'_>, terms: Terms, now: i64) -> Result<u64, Fau
     let over = rows(
         db,
         "DELETE FROM request WHERE id IN (SELECT id FROM request WHERE expires <= $1 ORDER BY id FOR UPDATE SKIP LOCKED)
-         RETURNING subscriber, digests",
+         RETURNING subscriber, digests, id",
         &[&now],
     )
     .await?;
     for r in &over {
         let (subscriber, digests): (i64, String) = (r.try_get(0)?, r.try_get(1)?);
+        run(db, "DELETE FROM letter_returned WHERE request = $1", &[&r.try_get::<_, i64>(2)?]).await?;
         // A pending subscription without a consent is the request's; one of a list has a consent.
         run(
             db,
@@ -376,9 +376,4 @@ async fn is_suppressed(db: &Transaction<'_>, key: &str) -> Result<bool, Fault> {
 /// By what a subscriber is known; `None` where there is none, or she was erased.
 async fn key_of(db: &Transaction<'_>, subscriber: i64) -> Result<Option<String>, Fault> {
     value(db, "SELECT key FROM subscriber WHERE id = $1 AND key NOT LIKE 'erased:%'", &[&subscriber]).await
-}
-
-/// Milliseconds.
-fn span(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -10,9 +10,10 @@ use super::row::{millis, time, word};
 use super::sql::{read, row, rows, run, value, write};
 use super::subscribers::suppress;
 use crate::delivery::DeliveryId;
-use crate::delivery::returns::{Filed, News, Past, Patience, Return, Returns};
+use crate::delivery::returns::{Filed, Mailed, News, Past, Patience, Return, Returns};
 use crate::digest::EditionId;
 use crate::store::StoreError;
+use crate::subscriber::request::RequestId;
 use crate::subscriber::{SubscriberId, SuppressionReason};
 
 impl Returns for PostgresStore {
@@ -51,7 +52,8 @@ async fn file_all(
     patience: &Patience,
     now: DateTime<Utc>,
 ) -> Result<Vec<Filed>, Fault> {
-    let ids: Vec<i64> = returns.iter().map(|one| one.delivery.0).collect();
+    let delivery = |one: &Return| if let Mailed::Delivery(id) = one.of { Some(id.0) } else { None };
+    let ids: Vec<i64> = returns.iter().filter_map(delivery).collect();
     rows(db, "SELECT 1 FROM delivery WHERE id = ANY($1) ORDER BY id FOR UPDATE", &[&ids]).await?;
     let mut filed = Vec::with_capacity(returns.len());
     for one in returns {
@@ -61,8 +63,64 @@ async fn file_all(
 }
 
 async fn file(db: &Transaction<'_>, one: &Return, patience: &Patience, now: DateTime<Utc>) -> Result<Filed, Fault> {
+    match one.of {
+        Mailed::Delivery(delivery) => file_of(db, delivery, one, patience, now).await,
+        Mailed::Request(request) => file_letter(db, request, one, now).await,
+        Mailed::Notice(edition) => {
+            let noted = note_letter(db, (None, Some(edition.0)), one, now).await?;
+            Ok(if noted { Filed::Noted } else { Filed::Again })
+        }
+    }
+}
+
+async fn file_letter(
+    db: &Transaction<'_>,
+    request: RequestId,
+    one: &Return,
+    now: DateTime<Utc>,
+) -> Result<Filed, Fault> {
+    let to = "SELECT coalesce(r.goal, s.key), r.state FROM request r JOIN subscriber s ON s.id = r.subscriber
+              WHERE r.id = $1 FOR UPDATE OF r";
+    let Some(to) = row(db, to, &[&request.0]).await? else { return Ok(Filed::Nobody) };
+    let (key, state): (String, String) = (to.try_get(0)?, to.try_get(1)?);
+    if !note_letter(db, (Some(request.0), None), one, now).await? {
+        return Ok(Filed::Again);
+    }
+    if !one.is_final() || state == "confirmed" {
+        return Ok(Filed::Noted);
+    }
+    suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now)).await?;
+    Ok(Filed::Suppressed)
+}
+
+/// Writes down that a letter came back; whether that is new.
+async fn note_letter(
+    db: &Transaction<'_>,
+    (request, edition): (Option<i64>, Option<i64>),
+    one: &Return,
+    now: DateTime<Utc>,
+) -> Result<bool, Fault> {
+    let note = "INSERT INTO letter_returned (mark, request, edition, at, news) VALUES ($1, $2, $3, $4, $5)
+                ON CONFLICT DO NOTHING";
+    Ok(run(db, note, &[&one.mark.as_slice(), &request, &edition, &millis(now), &word(one.news)?]).await? == 1)
+}
+
+fn reason(one: &Return) -> SuppressionReason {
+    match one.news {
+        News::Complained => SuppressionReason::Complained,
+        _ => SuppressionReason::Bounced,
+    }
+}
+
+async fn file_of(
+    db: &Transaction<'_>,
+    delivery: DeliveryId,
+    one: &Return,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Filed, Fault> {
     let whose = "SELECT s.id, s.key FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE d.id = $1";
-    let Some(reader) = row(db, whose, &[&one.delivery.0]).await? else { return Ok(Filed::Nobody) };
+    let Some(reader) = row(db, whose, &[&delivery.0]).await? else { return Ok(Filed::Nobody) };
     let (reader, key): (i64, String) = (reader.try_get(0)?, reader.try_get(1)?);
     let erased = key.starts_with("erased:");
     // A reply often repeats the address.
@@ -73,7 +131,7 @@ async fn file(db: &Transaction<'_>, one: &Return, patience: &Patience, now: Date
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
         &[
             &one.mark.as_slice(),
-            &one.delivery.0,
+            &delivery.0,
             &millis(now),
             &word(one.news)?,
             &one.cause.map(word).transpose()?,
@@ -96,15 +154,11 @@ async fn file(db: &Transaction<'_>, one: &Return, patience: &Patience, now: Date
     let settle =
         "UPDATE delivery SET returned = greatest(returned, $2), state = CASE state WHEN 6 THEN 3 ELSE state END
                   WHERE id = $1";
-    run(db, settle, &[&one.delivery.0, &returned]).await?;
+    run(db, settle, &[&delivery.0, &returned]).await?;
     if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now).await?, now)) {
         return Ok(Filed::Noted);
     }
-    let reason = match one.news {
-        News::Complained => SuppressionReason::Complained,
-        _ => SuppressionReason::Bounced,
-    };
-    suppress(db, &key, reason, &one.reply.to_string(), millis(now), millis(now)).await?;
+    suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now)).await?;
     Ok(Filed::Suppressed)
 }
 

@@ -7,7 +7,8 @@ use super::sql;
 use crate::store::StoreError;
 
 /// Step n brings version n - 1 to version n. Never changed once released.
-const STEPS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 /// The advisory lock under which the form is changed: `PRsr`.
 const LOCK: i64 = 0x5052_7372;
 

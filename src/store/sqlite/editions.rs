@@ -8,7 +8,7 @@ use super::SqliteStore;
 use super::row::{count, from_json, from_word, json, millis, small, time, time_or_none, word};
 use super::signatures::forget;
 use crate::digest::edition::Edits;
-use crate::digest::{Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
+use crate::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use crate::newsroom::ArticleId;
 use crate::store::StoreError;
 
@@ -23,32 +23,14 @@ impl Editions for SqliteStore {
     async fn draft(
         &self,
         digest: &str,
+        number: u32,
+        due: Option<DateTime<Utc>>,
         pieces: Vec<EditionPiece>,
         sealed: Sealed,
         now: DateTime<Utc>,
-    ) -> Result<Edition, StoreError> {
+    ) -> Result<Drafted, StoreError> {
         let digest = digest.to_owned();
-        self.writer.write(move |db| draft(db, &digest, None, &pieces, &sealed, now)).await
-    }
-
-    async fn draft_due(
-        &self,
-        digest: &str,
-        due: DateTime<Utc>,
-        pieces: Vec<EditionPiece>,
-        sealed: Sealed,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Edition>, StoreError> {
-        let digest = digest.to_owned();
-        self.writer
-            .write(move |db| {
-                if ran(db, &digest, due)? {
-                    draft(db, &digest, Some(due), &pieces, &sealed, now).map(Some)
-                } else {
-                    Ok(None)
-                }
-            })
-            .await
+        self.writer.write(move |db| draft(db, (&digest, number), due, &pieces, &sealed, now)).await
     }
 
     async fn revise(
@@ -127,18 +109,30 @@ pub(super) fn ran(db: &Connection, digest: &str, due: DateTime<Utc>) -> Result<b
 
 fn draft(
     db: &Connection,
-    digest: &str,
+    (digest, number): (&str, u32),
     due: Option<DateTime<Utc>>,
     pieces: &[EditionPiece],
     sealed: &Sealed,
     now: DateTime<Utc>,
-) -> Result<Edition, StoreError> {
+) -> Result<Drafted, StoreError> {
+    let next: u32 = db
+        .prepare_cached("SELECT 1 + coalesce(max(number), 0) FROM edition WHERE digest = ?1")?
+        .query_row([digest], |r| r.get(0))?;
+    if number != next {
+        return Ok(Drafted::Outrun);
+    }
+    if let Some(due) = due
+        && !ran(db, digest, due)?
+    {
+        return Ok(Drafted::Handled);
+    }
     db.prepare_cached(
         "INSERT INTO edition (digest, number, state, made, subject, preheader, edits, sealed, due)
-         SELECT ?1, 1 + coalesce(max(number), 0), 'draft', ?2, ?3, ?4, ?5, ?6, ?7 FROM edition WHERE digest = ?1",
+         VALUES (?1, ?2, 'draft', ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute(params![
         digest,
+        number,
         millis(now),
         sealed.subject,
         sealed.preheader,
@@ -148,7 +142,7 @@ fn draft(
     ])?;
     let id = EditionId(db.last_insert_rowid());
     write_pieces(db, id, pieces)?;
-    edition(db, id)?.ok_or(StoreError::Stopped)
+    edition(db, id)?.map(|edition| Drafted::Made(Box::new(edition))).ok_or(StoreError::Stopped)
 }
 
 fn known(db: &Connection, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<ArticleId>, StoreError> {

@@ -1,10 +1,11 @@
 //! Which letters to editors are to be sent, and which were.
 
 use chrono::{DateTime, Utc};
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
+use std::time::Duration;
 
 use super::SqliteStore;
-use super::row::{address, millis, time};
+use super::row::{address, millis, span, time};
 use crate::delivery::notice::{Event, Notice, Notices};
 use crate::digest::EditionId;
 use crate::store::StoreError;
@@ -56,12 +57,51 @@ impl Notices for SqliteStore {
             .await
     }
 
+    async fn take(
+        &self,
+        notice: &Notice,
+        alone: bool,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> Result<Option<u32>, StoreError> {
+        let (edition, event, to) = (notice.edition.0, notice.event.to_string(), notice.to.to_string());
+        let (now, lease) = (millis(now), span(lease));
+        self.writer
+            .write(move |db| {
+                Ok(db
+                    .prepare_cached(
+                        "UPDATE notice SET lease = ?4 + ?5, tries = tries + 1
+                         WHERE edition = ?1 AND event = ?2 AND address = ?3 AND ended IS NULL
+                           AND (lease IS NULL OR lease <= ?4 OR ?6) RETURNING tries",
+                    )?
+                    .query_row(params![edition, event, to, now, lease, alone], |r| r.get(0))
+                    .optional()?)
+            })
+            .await
+    }
+
+    async fn give_back(&self, notice: &Notice, taken: u32) -> Result<(), StoreError> {
+        let (edition, event, to) = (notice.edition.0, notice.event.to_string(), notice.to.to_string());
+        self.writer
+            .write(move |db| {
+                db.prepare_cached(
+                    "UPDATE notice SET lease = NULL, tries = tries - 1
+                     WHERE edition = ?1 AND event = ?2 AND address = ?3 AND ended IS NULL AND tries = ?4",
+                )?
+                .execute(params![edition, event, to, taken])?;
+                Ok(())
+            })
+            .await
+    }
+
     async fn told(&self, notice: &Notice, now: DateTime<Utc>) -> Result<(), StoreError> {
         let (edition, event, to) = (notice.edition.0, notice.event.to_string(), notice.to.to_string());
         self.writer
             .write(move |db| {
-                db.prepare_cached("UPDATE notice SET ended = ?4 WHERE edition = ?1 AND event = ?2 AND address = ?3")?
-                    .execute(params![edition, event, to, millis(now)])?;
+                db.prepare_cached(
+                    "UPDATE notice SET ended = ?4, lease = NULL WHERE edition = ?1 AND event = ?2 AND address = ?3",
+                )?
+                .execute(params![edition, event, to, millis(now)])?;
                 Ok(())
             })
             .await

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::time::Duration;
 
-use super::row::{address, count, from_json, from_word, json, key, millis, small, time, word};
+use super::row::{address, count, from_json, from_word, json, key, millis, small, span, time, word};
 use super::rules::{MOVED, PAGE};
 use super::subscribers::{end, leave_everything, withdraw};
 use super::{SqliteStore, person};
@@ -301,6 +300,7 @@ fn expire(db: &Connection, terms: Terms, now: i64) -> Result<u64, StoreError> {
         query.query_map([now], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?.collect::<Result<_, _>>()?;
     for (id, subscriber, digests) in &over {
         db.prepare_cached("DELETE FROM request WHERE id = ?1")?.execute([id])?;
+        db.prepare_cached("DELETE FROM letter_returned WHERE request = ?1")?.execute([id])?;
         // A pending subscription without a consent is the request's; one of a list has a consent.
         db.prepare_cached(
             "DELETE FROM subscription WHERE subscriber = ?1 AND state = 'pending'
@@ -371,9 +371,4 @@ fn key_of(db: &Connection, subscriber: i64) -> Result<Option<String>, StoreError
         .prepare_cached("SELECT key FROM subscriber WHERE id = ?1 AND key NOT GLOB 'erased:*'")?
         .query_row([subscriber], |r| r.get(0))
         .optional()?)
-}
-
-/// Milliseconds.
-fn span(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -6,10 +6,11 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::SqliteStore;
 use super::row::{millis, time, word};
 use super::subscribers::suppress;
-use crate::delivery::returns::{Filed, News, Past, Patience, Return, Returns};
+use crate::delivery::returns::{Filed, Mailed, News, Past, Patience, Return, Returns};
 use crate::delivery::{DeliveryId, Reply};
 use crate::digest::EditionId;
 use crate::store::StoreError;
+use crate::subscriber::request::RequestId;
 use crate::subscriber::{SubscriberId, SuppressionReason};
 
 impl Returns for SqliteStore {
@@ -52,9 +53,67 @@ impl Returns for SqliteStore {
 }
 
 fn file(db: &Connection, one: &Return, patience: &Patience, now: DateTime<Utc>) -> Result<Filed, StoreError> {
+    match one.of {
+        Mailed::Delivery(delivery) => file_of(db, delivery, one, patience, now),
+        Mailed::Request(request) => file_letter(db, request, one, now),
+        Mailed::Notice(edition) => {
+            let noted = note_letter(db, (None, Some(edition.0)), one, now)?;
+            Ok(if noted { Filed::Noted } else { Filed::Again })
+        }
+    }
+}
+
+fn file_letter(db: &Connection, request: RequestId, one: &Return, now: DateTime<Utc>) -> Result<Filed, StoreError> {
+    let to: Option<(String, String)> = db
+        .prepare_cached(
+            "SELECT coalesce(r.goal, s.key), r.state FROM request r JOIN subscriber s ON s.id = r.subscriber WHERE r.id = ?1",
+        )?
+        .query_row([request.0], |r| Ok((r.get(0)?, r.get(1)?)))
+        .optional()?;
+    let Some((key, state)) = to else { return Ok(Filed::Nobody) };
+    if !note_letter(db, (Some(request.0), None), one, now)? {
+        return Ok(Filed::Again);
+    }
+    if !one.is_final() || state == "confirmed" {
+        return Ok(Filed::Noted);
+    }
+    suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now))?;
+    Ok(Filed::Suppressed)
+}
+
+/// Writes down that a letter came back; whether that is new.
+fn note_letter(
+    db: &Connection,
+    (request, edition): (Option<i64>, Option<i64>),
+    one: &Return,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let written = db
+        .prepare_cached(
+            "INSERT INTO letter_returned (mark, request, edition, at, news) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![one.mark, request, edition, millis(now), word(one.news)?])?;
+    Ok(written == 1)
+}
+
+fn reason(one: &Return) -> SuppressionReason {
+    match one.news {
+        News::Complained => SuppressionReason::Complained,
+        _ => SuppressionReason::Bounced,
+    }
+}
+
+fn file_of(
+    db: &Connection,
+    delivery: DeliveryId,
+    one: &Return,
+    patience: &Patience,
+    now: DateTime<Utc>,
+) -> Result<Filed, StoreError> {
     let reader: Option<(i64, String)> = db
         .prepare_cached("SELECT s.id, s.key FROM delivery d JOIN subscriber s ON s.id = d.subscriber WHERE d.id = ?1")?
-        .query_row([one.delivery.0], |r| Ok((r.get(0)?, r.get(1)?)))
+        .query_row([delivery.0], |r| Ok((r.get(0)?, r.get(1)?)))
         .optional()?;
     let Some((reader, key)) = reader else { return Ok(Filed::Nobody) };
     let erased = key.starts_with("erased:");
@@ -67,7 +126,7 @@ fn file(db: &Connection, one: &Return, patience: &Patience, now: DateTime<Utc>) 
         )?
         .execute(params![
             one.mark,
-            one.delivery.0,
+            delivery.0,
             millis(now),
             word(one.news)?,
             cause,
@@ -89,15 +148,11 @@ fn file(db: &Connection, one: &Return, patience: &Patience, now: DateTime<Utc>) 
     db.prepare_cached(
         "UPDATE delivery SET returned = max(coalesce(returned, 0), ?2), state = iif(state = 6, 3, state) WHERE id = ?1",
     )?
-    .execute([one.delivery.0, returned])?;
+    .execute([delivery.0, returned])?;
     if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now)?, now)) {
         return Ok(Filed::Noted);
     }
-    let reason = match one.news {
-        News::Complained => SuppressionReason::Complained,
-        _ => SuppressionReason::Bounced,
-    };
-    suppress(db, &key, reason, &one.reply.to_string(), millis(now), millis(now))?;
+    suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now))?;
     Ok(Filed::Suppressed)
 }
 

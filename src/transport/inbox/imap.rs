@@ -33,6 +33,8 @@ pub struct Options {
     pub user: String,
     /// With which password; never printed.
     pub password: SecretString,
+    /// The password is an OAuth 2 access token: log in by XOAUTH2, and by nothing else.
+    pub token: bool,
     /// The folder that is read.
     pub folder: String,
     /// Where mails go that were read; `None`: they stay.
@@ -66,12 +68,19 @@ impl Mailbox {
         let server = format!("{}:{}", options.server.host, options.server.port);
         let call = Call { server: &server, timeout: options.timeout };
         let client = call.dial(options).await?;
-        let login = client.login(&options.user, options.password.expose_secret());
-        let mut session =
-            call.step(async { login.await.map_err(|(error, _)| error) }).await.map_err(|error| match error {
-                Failed::Said(cause) => OpenError::Login { relay: server.clone(), cause },
-                Failed::Broke(cause) => OpenError::Unreachable { relay: server.clone(), cause },
-            })?;
+        let login = async {
+            let password = options.password.expose_secret();
+            let session = if options.token {
+                client.authenticate("XOAUTH2", Bearer::new(&options.user, password)).await
+            } else {
+                client.login(&options.user, password).await
+            };
+            session.map_err(|(error, _)| error)
+        };
+        let mut session = call.step(login).await.map_err(|error| match error {
+            Failed::Said(cause) => OpenError::Login { relay: server.clone(), cause },
+            Failed::Broke(cause) => OpenError::Unreachable { relay: server.clone(), cause },
+        })?;
         let capabilities = call.done(session.capabilities()).await?;
         let (moves, expunges) = (capabilities.has_str("MOVE"), capabilities.has_str("UIDPLUS"));
         if let Some(filed) = &options.filed {
@@ -84,6 +93,10 @@ impl Mailbox {
         left.sort_unstable();
         let filed = options.filed.clone().filter(|filed| *filed != options.folder);
         Ok(Mailbox { session, server, left: left.into(), filed, moves, expunges, timeout: options.timeout })
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.left.len()
     }
 
     pub(super) async fn next(&mut self) -> Result<Vec<Item>, InboxError> {
@@ -151,6 +164,24 @@ impl Mailbox {
 
     pub(super) async fn close(mut self) {
         let _ = tokio::time::timeout(self.timeout, self.session.logout()).await;
+    }
+}
+
+/// Logs in with an OAuth 2 access token, as Gmail and Microsoft 365 want it (XOAUTH2).
+struct Bearer(String);
+
+impl Bearer {
+    fn new(user: &str, token: &str) -> Self {
+        Bearer(format!("user={user}\x01auth=Bearer {token}\x01\x01"))
+    }
+}
+
+impl async_imap::Authenticator for Bearer {
+    type Response = String;
+
+    /// What comes after the first is why we are refused; an empty answer lets the server say so.
+    fn process(&mut self, _: &[u8]) -> String {
+        std::mem::take(&mut self.0)
     }
 }
 

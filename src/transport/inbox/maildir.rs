@@ -23,6 +23,10 @@ impl Maildir {
         Ok(Maildir { folder: folder.to_owned(), left: left.into() })
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.left.len()
+    }
+
     pub(super) fn next(&mut self) -> Result<Vec<Item>, InboxError> {
         let (mut items, mut bytes) = (vec![], 0);
         while items.len() < BATCH

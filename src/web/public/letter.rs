@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::words::{Text, Words};
 use super::{Public, Record, trial};
+use crate::delivery::returns::Mailed;
 use crate::delivery::{Fate, Step};
 use crate::digest::Sender;
 use crate::digest::render::TemplateFile;
@@ -158,9 +159,11 @@ impl<S: Record> Public<S> {
         let html = self.letters.html.render("body", &values)?;
         let text = self.letters.text.render("body", &values)?;
         let date = Utc::now();
+        let own = self.own_return_path.as_ref();
+        let own = own.and_then(|path| path.address(&self.keys.sign_return(Mailed::Request(request.id).number())));
         let mail = letter::write(&Letter {
             from: sender,
-            return_path: &self.letters.return_path,
+            return_path: own.as_ref().unwrap_or(&self.letters.return_path),
             to: &request.to,
             subject: &subject,
             text: &text,

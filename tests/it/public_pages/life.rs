@@ -150,7 +150,7 @@ fn preferences_are_asked_for_by_mail_and_pause_move_and_leave() {
     let approve = || {
         site.runtime.block_on(async {
             let sealed = crate::conformance::sealed("News");
-            let edition = site.store.draft(WEEK, vec![], sealed.clone(), Utc::now()).await.unwrap();
+            let edition = crate::conformance::draft(&*site.store, WEEK, vec![], sealed.clone(), Utc::now()).await;
             site.store.approve(edition.id, sealed, "seal".to_owned(), Utc::now()).await.unwrap()
         })
     };
@@ -222,8 +222,8 @@ fn the_archive_shows_what_was_approved_and_no_reader() {
     sealed.html =
         "<p>To ~~-address- ~~-name-, <a href=\"~~-unsubscribe-\">leave</a><script>alert(1)</script></p>".to_owned();
     let id = site.runtime.block_on(async {
-        let edition = site.store.draft(COLUMN, vec![], sealed.clone(), Utc::now()).await.unwrap();
-        site.store.draft(WEEK, vec![], sealed.clone(), Utc::now()).await.unwrap();
+        let edition = crate::conformance::draft(&*site.store, COLUMN, vec![], sealed.clone(), Utc::now()).await;
+        crate::conformance::draft(&*site.store, WEEK, vec![], sealed.clone(), Utc::now()).await;
         edition.id
     });
     let path = format!("/archive/{COLUMN}/1");

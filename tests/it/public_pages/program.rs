@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::room::{Room, Serving, address, recipient};
 
-fn ask(at: &str, method: &str, path: &str, body: &str) -> String {
+pub fn ask(at: &str, method: &str, path: &str, body: &str) -> String {
     let mut socket = TcpStream::connect(at).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let kind = "Content-Type: application/x-www-form-urlencoded";
@@ -49,7 +49,7 @@ fn the_program_takes_a_subscription_writes_its_letter_and_stops_when_told() {
 }
 
 /// What `pressrun serve` shows as the stamp of its form.
-fn stamp(at: &str) -> String {
+pub fn stamp(at: &str) -> String {
     let page = ask(at, "GET", "/subscribe", "");
     page.split("name=\"stamp\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
 }

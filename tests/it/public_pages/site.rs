@@ -71,6 +71,7 @@ impl Site {
             language: "en".to_owned(),
             keys: Keys::fresh(KEY),
             return_path: settings.public.return_path,
+            own_return_path: settings.returns.path,
             signer: None,
             terms,
             brakes,

@@ -77,6 +77,19 @@ impl Dovecot {
         done(as_root("mv").args([&file, &folder]));
     }
 
+    /// Puts many mails into the inbox, in the order of their numbers.
+    pub fn put_all(&self, mails: &[String]) {
+        let new = self.folder.path().join("mail/new");
+        let heap = self.folder.path().join("heap");
+        std::fs::create_dir(&heap).unwrap();
+        for (n, mail) in mails.iter().enumerate() {
+            std::fs::write(heap.join(format!("{n:06}.heap")), mail).unwrap();
+        }
+        done(as_root("mkdir").args(["-p"]).arg(&new));
+        done(as_root("chown").arg("-R").arg(self.owner.to_string()).args([&heap, &new]));
+        done(as_root("sh").args(["-c", r#"mv "$1"/* "$2" && rmdir "$1""#, "sh"]).args([&heap, &new]));
+    }
+
     /// The names of the files in a folder of the mailbox, sorted; an empty name is the inbox. What stands after `:2,` are their marks.
     pub fn files(&self, folder: &str) -> Vec<String> {
         let top = self.folder.path().join("mail").join(folder);

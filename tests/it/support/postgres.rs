@@ -44,6 +44,21 @@ impl Server {
 
     /// As [`Server::start`]; it asks for this password.
     pub fn start_asking(password: &'static str) -> Option<Self> {
+        Self::start_with(password, "", &[])
+    }
+
+    /// As [`Server::start_asking`], by TLS alone, with this certificate and key.
+    pub fn start_encrypted(password: &'static str, certificate: &Path, key: &Path) -> Option<Self> {
+        Self::start_with(password, "ssl=on", &[(certificate, "server.crt"), (key, "server.key")])
+    }
+
+    /// As Debian configures it: what is committed survives a power cut.
+    pub fn start_durable() -> Option<Self> {
+        Self::start_with("", "fsync=on -c full_page_writes=on", &[])
+    }
+
+    /// `more` is one setting more; files go beside the data.
+    fn start_with(password: &'static str, more: &str, files: &[(&Path, &str)]) -> Option<Self> {
         let Some(bin) = binaries() else {
             assert!(std::env::var_os("PRESSRUN_TESTS_COMPLETE").is_none(), "PostgreSQL is missing");
             return None;
@@ -53,15 +68,24 @@ impl Server {
         let root = std::fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m)).unwrap() == 0;
         let drop = if root { "setpriv --reuid=nobody --regid=nogroup --clear-groups" } else { "" };
         let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+        for (file, name) in files {
+            std::fs::copy(file, home.join(name)).unwrap();
+            let ours = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(home.join(name), ours).unwrap();
+        }
         let script = r#"
-            set -e; cd /; home=$1 bin=$2 port=$3 drop=$4 password=$5 asks=trust
+            set -e; cd /; home=$1 bin=$2 port=$3 drop=$4 password=$5 more=$6 asks=trust
             if [ -n "$password" ]; then asks=scram-sha-256; fi
             echo "$password" >"$home/password"
             [ -z "$drop" ] || chown -R nobody "$home"
             $drop "$bin/initdb" -D "$home/data" -U postgres -A $asks ${password:+--pwfile="$home/password"} \
                 -E UTF8 --locale=C --no-sync >"$home.log" 2>&1
-            $drop "$bin/pg_ctl" -D "$home/data" -l "$home/log" -w -o "-p $port -k $home -h 127.0.0.1 \
-                -c fsync=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=32MB" start >>"$home.log" 2>&1
+            if [ -e "$home/server.key" ]; then
+                mv "$home/server.crt" "$home/server.key" "$home/data/"
+                sed -i "s/^host /hostssl /" "$home/data/pg_hba.conf"
+            fi
+            $drop "$bin/pg_ctl" -D "$home/data" -l "$home/log" -w -o "-p $port -k $home -h 127.0.0.1 -c fsync=off \
+                -c full_page_writes=off -c max_connections=300 -c shared_buffers=32MB ${more:+-c $more}" start >>"$home.log" 2>&1
             echo ready
             cat >/dev/null || true
             $drop "$bin/pg_ctl" -D "$home/data" -m immediate stop >/dev/null 2>&1 || true
@@ -70,6 +94,7 @@ impl Server {
         let mut keeper = Command::new("sh")
             .args(["-c", script, "sh"])
             .args([home.as_os_str(), bin.as_os_str(), port.to_string().as_ref(), drop.as_ref(), password.as_ref()])
+            .arg(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group_of_its_own()
@@ -104,7 +129,8 @@ impl Server {
     pub fn sql(&self, database: &str, statement: &str) -> String {
         let psql = self.bin.join("psql");
         let said = Command::new(psql)
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres"])
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
+            .arg(&self.home)
             .env("PGPASSWORD", self.password)
             .args(["-p", &self.port.to_string(), "-d", database, "-c", statement])
             .output()
