@@ -1,15 +1,15 @@
 //! Builds what changed, and remembers the rest.
 //!
-//! A build walks through the articles and holds every file's stamp against that of the last build. Where nothing but the
-//! text of some articles changed, only those are read, and only the documents that carry them are made: see
-//! `incremental::quick`. Otherwise the whole newsroom is put together again, but still no unchanged article is parsed and no
-//! document is rendered that would come out the same.
+//! A build walks through the articles and holds every file's stamp against that of the last build. Where some articles came,
+//! went or changed, only those are read, and only the documents that carry them are made: see `incremental::quick`. Where
+//! that cannot be told from them alone, the whole newsroom is put together again, but still no unchanged article is parsed
+//! and no document is rendered that would come out the same.
 //!
 //! What is remembered stands in one file, which is never trusted further than its checksums go, and never needed.
 
 // What is remembered, and its file.
 mod cache;
-// The small change: articles that stay what they are and where they are.
+// The small change: some articles came, went, or were edited.
 mod quick;
 
 use chrono::{DateTime, Utc};
@@ -24,10 +24,11 @@ use crate::newsroom::manuscript::Read;
 use crate::newsroom::{Newsroom, Problem};
 use crate::publish::build::{self, BuildError, BuildReport, Known, Order, Scope};
 use crate::publish::directory;
-use crate::source::directory::{Folder, Listed, finish, read_one, walk};
+use crate::source::directory::{Folder, Listed, finish, read_one, walk, walk_without};
 use crate::source::{self, Material, register};
 use crate::stamp::Stamp;
-use cache::{Books, Cache, Entry, Kept, SetupHash, Writer};
+use cache::{Books, Cache, Entry, Kept, SetupHash, Standing, Writer, hash_of, mark};
+use quick::{Difference, Sieve};
 
 /// Articles that are read before they are written to the cache.
 const CHUNK: usize = 4096;
@@ -78,18 +79,8 @@ pub struct Work<'a> {
 }
 
 enum Kind {
-    Quick {
-        edit: Box<quick::Edit>,
-        cache: Cache,
-        problems: Vec<Problem>,
-    },
-    Whole {
-        material: Box<Material<Folder>>,
-        entries: Vec<Entry>,
-        writer: Option<Writer>,
-        known: Known,
-        walked: Vec<Kept>,
-    },
+    Quick { edit: Box<quick::Edit>, cache: Box<Cache>, problems: Vec<Problem> },
+    Whole { material: Box<Material<Folder>>, taken: Taken, known: Known, walked: Vec<Kept> },
 }
 
 /// What a build left.
@@ -108,6 +99,10 @@ pub struct Built {
 pub struct Memory(Cache);
 
 impl Memory {
+    fn open(setup: &Setup<'_>) -> Option<Memory> {
+        Cache::open(setup.cache, &setup.hash()).map(Memory)
+    }
+
     /// The moment at which something is published or withdrawn by its date.
     pub fn next(&self) -> Option<DateTime<Utc>> {
         self.0.books.next.and_then(|second| DateTime::from_timestamp(second, 0))
@@ -126,9 +121,13 @@ impl Memory {
     ) -> Result<Work<'a>, Refused> {
         let folder = directory::Folder::open(setup.folder, &on_wait).map_err(Refused::Feeds)?;
         let (now, begun) = (clock(), SystemTime::now());
-        let edited = if quick::as_before(&setup, &self.0, now) { quick::touched(&setup, &self.0, paths) } else { None };
-        if let Some(edit) = edited.and_then(|edited| quick::edit(&setup, &self.0, edited, begun)) {
-            return Ok(Work { setup, folder, there: BTreeMap::new(), now, kind: Kind::quick(edit, self.0) });
+        let cache = self.0;
+        let difference =
+            if quick::as_before(&setup, &cache, now) { Difference::at(&setup, &cache, paths) } else { None };
+        if let Some(edit) = difference.and_then(|difference| quick::edit(&setup, &cache, difference, now, begun)) {
+            // Nobody has looked into the folder; what is to go is said to be there.
+            let there = edit.change.gone.iter().map(|path| (path.clone(), Stamp::default())).collect();
+            return Ok(Work { setup, folder, there, now, kind: Kind::quick(edit, cache) });
         }
         drop(folder);
         prepare(setup, Need::Feeds, clock, on_wait)
@@ -148,33 +147,33 @@ pub fn prepare(
     let folder = directory::Folder::open(setup.folder, on_wait).map_err(Refused::Feeds)?;
     let now = clock();
     let begun = SystemTime::now();
-    let (walked, (cache, there)) = rayon::join(
-        || walk(setup.source),
-        || rayon::join(|| Cache::open(setup.cache, &setup.hash()), || folder.files()),
-    );
-    let (listed, problems) = walked.map_err(Refused::Articles)?;
+    let mut edit = None;
+    let (cache, there) = rayon::join(|| Cache::open(setup.cache, &setup.hash()), || folder.files());
     let there = there.map_err(Refused::Feeds)?;
-    let cache = match cache {
-        Some(cache) if need == Need::Feeds => {
-            let small = quick::as_before(&setup, &cache, now)
-                && problems.iter().map(Kept::of).eq(cache.books.walked.iter().cloned())
-                && build::untouched(&there, &cache.books.documents);
-            let edited = if small { quick::edited(&cache, &listed) } else { None };
-            match edited.and_then(|edited| quick::edit(&setup, &cache, edited, begun)) {
-                Some(edit) => return Ok(Work { setup, folder, there, now, kind: Kind::quick(edit, cache) }),
-                None => Some(cache),
-            }
+    if let Some(cache) = cache.as_ref().filter(|cache| {
+        need == Need::Feeds && quick::as_before(&setup, cache, now) && build::untouched(&there, &cache.books.documents)
+    }) {
+        let sieve = Sieve::new(cache);
+        let (listed, problems) =
+            walk_without(setup.source, &|listed| sieve.knows(listed)).map_err(Refused::Articles)?;
+        let calm = problems.iter().map(Kept::of).eq(cache.books.walked.iter().cloned());
+        let difference = if calm { sieve.difference(cache, listed) } else { None };
+        edit = difference.and_then(|difference| quick::edit(&setup, cache, difference, now, begun));
+    }
+    let kind = match (edit, cache) {
+        (Some(edit), Some(cache)) => Kind::quick(edit, cache),
+        (_, cache) => {
+            let (listed, problems) = walk(setup.source).map_err(Refused::Articles)?;
+            whole(&setup, cache, listed, problems, now, begun).map_err(Refused::Articles)?
         }
-        cache => cache,
     };
-    let kind = whole(&setup, cache, listed, problems, now, begun).map_err(Refused::Articles)?;
     Ok(Work { setup, folder, there, now, kind })
 }
 
 impl Kind {
     fn quick(edit: quick::Edit, cache: Cache) -> Kind {
         let problems = cache.books.problems.iter().map(Kept::again).collect();
-        Kind::Quick { edit: Box::new(edit), cache, problems }
+        Kind::Quick { edit: Box::new(edit), cache: Box::new(cache), problems }
     }
 }
 
@@ -194,42 +193,52 @@ impl Work<'_> {
     pub fn publish(self) -> Result<Built, Refused> {
         let Work { setup, folder, there, now, kind } = self;
         match kind {
-            Kind::Quick { edit, cache, .. } => {
-                let quick::Edit { newsroom, bodies, places, changes, register } = *edit;
-                let order = order(&setup, &newsroom, &cache.books.plan, &bodies);
-                let rebuilt = build::rebuild(order, &folder, &there, &cache.books.documents, Scope::Around(&places));
+            Kind::Quick { edit, mut cache, .. } => {
+                let quick::Edit { newsroom, bodies, plan, sheaves, register, mut change, heads } = *edit;
+                if let Some(amendment) = register {
+                    amendment.save().map_err(Refused::Articles)?;
+                }
+                for path in &change.gone {
+                    cache.books.documents.remove(path);
+                }
+                let order = order(&setup, &newsroom, &plan, &bodies);
+                let rebuilt = build::rebuild(order, &folder, &there, &cache.books.documents, Scope::Only(&sheaves));
                 let rebuilt = rebuilt.map_err(Refused::Feeds)?;
-                let articles = newsroom.articles.len();
-                let cache = cache.add(register, changes, rebuilt.printed);
+                change.register = register::stamp(&setup.source.folder);
+                let known = &cache.books.documents;
+                let documents = rebuilt.printed.into_iter().filter(|(path, printed)| known.get(path) != Some(printed));
+                change.documents = documents.collect();
+                let cache = cache.add(change, &heads);
                 Ok(Built {
                     report: rebuilt.report,
-                    articles,
+                    articles: newsroom.articles.len(),
                     material: None,
                     memory: told(cache).flatten().map(Memory),
                 })
             }
-            Kind::Whole { material, mut entries, writer, known, walked } => {
+            Kind::Whole { material, taken, known, walked } => {
                 material.ids.save().map_err(Refused::Articles)?;
                 let plan = archive::plan(&material.newsroom, setup.feed);
                 let order = order(&setup, &material.newsroom, &plan, &material.bodies);
                 let rebuilt = build::rebuild(order, &folder, &there, &known, Scope::All).map_err(Refused::Feeds)?;
                 drop(known);
-                complete(&mut entries, &material.newsroom, &setup.source.name);
+                let BuildReport { problems, .. } = &rebuilt.report;
                 let books = Books {
                     built: now.timestamp(),
                     next: material.next.map(|next| next.timestamp()),
-                    calm: rebuilt.report.problems.is_empty(),
+                    calm: problems.is_empty(),
                     problems: material.problems.iter().map(Kept::of).collect(),
                     walked,
                     register: register::stamp(&setup.source.folder),
-                    entries,
+                    loose: Vec::new(),
                     plan,
                     withdrawn: material.newsroom.withdrawn.clone(),
                     documents: rebuilt.printed,
+                    marks: Vec::new(),
                 };
-                let cache = writer.and_then(|writer| told(writer.finish(&setup.hash(), books)));
+                remember(&setup, taken, &material, books);
                 let articles = material.newsroom.articles.len();
-                Ok(Built { report: rebuilt.report, articles, material: Some(*material), memory: cache.map(Memory) })
+                Ok(Built { report: rebuilt.report, articles, material: Some(*material), memory: Memory::open(&setup) })
             }
         }
     }
@@ -265,6 +274,14 @@ fn order<'a>(setup: &Setup<'a>, newsroom: &'a Newsroom, plan: &'a archive::Plan,
     Order { newsroom, plan, bodies, options: setup.feed, templates: setup.templates }
 }
 
+/// What was taken down of articles while they were read.
+struct Taken {
+    entries: Vec<Entry>,
+    /// Hashes of files that articles link to.
+    links: Vec<u64>,
+    writer: Option<Writer>,
+}
+
 /// Puts the newsroom together; takes articles whose files have not changed from the cache.
 fn whole(
     setup: &Setup<'_>,
@@ -275,10 +292,14 @@ fn whole(
     begun: SystemTime,
 ) -> Result<Kind, Failure> {
     let context = setup.source.context();
-    let mut writer = told(Writer::create(setup.cache));
-    let mut entries = Vec::with_capacity(listed.len());
+    let mut taken = Taken {
+        entries: Vec::with_capacity(listed.len()),
+        links: Vec::new(),
+        writer: told(Writer::create(setup.cache)),
+    };
     let mut all = Vec::with_capacity(listed.len());
     let walked = problems.iter().map(Kept::of).collect();
+    let marks = cache.as_ref().map(Cache::marks).unwrap_or_default();
     let mut rest = listed.into_iter();
     loop {
         let chunk: Vec<Listed> = rest.by_ref().take(CHUNK).collect();
@@ -286,7 +307,8 @@ fn whole(
             break;
         }
         let read = chunk.par_iter().with_max_len(SHARE).map(|listed| {
-            let known = cache.as_ref().and_then(|cache| remembered(cache, listed));
+            let number = marks.get(&mark(listed));
+            let known = cache.as_ref().zip(number).and_then(|(cache, number)| remembered(cache, *number, listed));
             known.unwrap_or_else(|| {
                 let read = read_one(setup.source, &context, listed);
                 let head = read.manuscript.as_ref().map(|read| cache::encoded(read));
@@ -295,58 +317,78 @@ fn whole(
         });
         let read: Vec<(Read, Option<Vec<u8>>)> = read.collect();
         for (listed, (read, head)) in chunk.into_iter().zip(read) {
-            let pushed = match (&mut writer, head) {
-                (Some(open), Some(head)) => match told(open.push(&head)) {
-                    None => {
-                        writer = None;
-                        None
-                    }
-                    pushed => pushed,
-                },
-                _ => None,
-            };
-            entries.push(Entry {
-                path: listed.path.clone(),
-                body: listed.body.map(|stamp| settled(stamp, begun)),
-                sidecar: listed.sidecar.clone().map(|(path, stamp)| (path, settled(stamp, begun))),
-                head: pushed,
-                troubled: !read.problems.is_empty(),
-                id: String::new(),
-                fingerprint: 0,
-                place: None,
-            });
+            taken.down(&listed, &read, head, now, begun);
             all.push((listed, read));
         }
     }
     let known = cache.map(|cache| cache.books.documents).unwrap_or_default();
     let material = Box::new(finish(setup.source, all, problems, now)?);
-    Ok(Kind::Whole { material, entries, writer, known, walked })
+    Ok(Kind::Whole { material, taken, known, walked })
 }
 
 /// An article whose files have not changed since the cache was written.
-fn remembered(cache: &Cache, listed: &Listed) -> Option<(Read, Option<Vec<u8>>)> {
-    let entries = &cache.books.entries;
-    let at = entries.binary_search_by(|entry| entry.path.as_str().cmp(&listed.path)).ok()?;
-    let entry = entries.get(at).filter(|entry| entry.is(listed) && !entry.troubled)?;
-    let (manuscript, head) = (cache.manuscript(entry)?, cache.head(entry)?);
+fn remembered(cache: &Cache, number: u32, listed: &Listed) -> Option<(Read, Option<Vec<u8>>)> {
+    let entry = cache.entry(number).filter(|entry| entry.is(listed) && !entry.troubled)?;
+    let (manuscript, head) = (cache.manuscript(&entry)?, cache.head(&entry)?);
     Some((Read { manuscript: Some(Box::new(manuscript)), problems: Vec::new() }, Some(head)))
+}
+
+impl Taken {
+    fn down(&mut self, listed: &Listed, read: &Read, head: Option<Vec<u8>>, now: DateTime<Utc>, begun: SystemTime) {
+        let pushed = match (&mut self.writer, head) {
+            (Some(open), Some(head)) => {
+                let pushed = told(open.push(&head));
+                if pushed.is_none() {
+                    self.writer = None;
+                }
+                pushed
+            }
+            _ => None,
+        };
+        let manuscript = read.manuscript.as_deref();
+        self.links.extend(manuscript.into_iter().flat_map(|manuscript| &manuscript.links).map(|link| hash_of(link)));
+        let entry = Entry::of(listed, manuscript, now, |stamp| settled(stamp, begun));
+        self.entries.push(Entry { head: pushed, troubled: !read.problems.is_empty(), ..entry });
+    }
+}
+
+/// Writes a new cache.
+fn remember(setup: &Setup<'_>, taken: Taken, material: &Material<Folder>, mut books: Books) {
+    let Taken { mut entries, links, writer: Some(writer) } = taken else { return };
+    let at = |entries: &[Entry], path: &str| entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok();
+    for known in material.ids.register().entries() {
+        let candidate = at(&entries, &known.path).filter(|at| {
+            let entry = &entries[*at];
+            entry.head.is_some() && entry.standing != Standing::Draft && entry.id.is_empty()
+        });
+        match candidate {
+            Some(at) => entries[at].id.clone_from(&known.id),
+            None => books.loose.push(known.clone()),
+        }
+    }
+    // Which of those that could be published are, is known only now.
+    for entry in entries.iter_mut().filter(|entry| entry.standing == Standing::Shown) {
+        entry.standing = Standing::Aside;
+    }
+    let mut numbers = vec![u32::MAX; material.newsroom.articles.len()];
+    for (article, number) in material.newsroom.articles.iter().zip(&mut numbers) {
+        let path = article.place.file.strip_prefix(setup.source.name.as_str()).unwrap_or_default();
+        if let Some(at) = at(&entries, path.trim_start_matches('/')) {
+            *number = u32::try_from(at).unwrap_or(u32::MAX);
+            let entry = &mut entries[at];
+            entry.id.clone_from(&article.id.0);
+            (entry.fingerprint, entry.standing) = (article.fingerprint, Standing::Shown);
+        }
+    }
+    for article in books.plan.feeds.iter_mut().flat_map(|feed| &mut feed.articles) {
+        *article = numbers[*article as usize];
+    }
+    told(writer.finish(&setup.hash(), &entries, links, &mut books));
 }
 
 /// A file that may have changed after it was read without a trace gets a stamp that no file has.
 fn settled(stamp: Stamp, begun: SystemTime) -> Stamp {
     if stamp.settled(begun) { stamp } else { Stamp::default() }
-}
-
-/// Notes what became of articles when they were put together.
-fn complete(entries: &mut [Entry], newsroom: &Newsroom, name: &str) {
-    for (article, place) in newsroom.articles.iter().zip(0..=u32::MAX) {
-        let path = article.place.file.strip_prefix(name).unwrap_or_default().trim_start_matches('/');
-        if let Ok(at) = entries.binary_search_by(|entry| entry.path.as_str().cmp(path)) {
-            entries[at].id.clone_from(&article.id.0);
-            entries[at].fingerprint = article.fingerprint;
-            entries[at].place = Some(place);
-        }
-    }
 }
 
 /// A cache that cannot be written is no reason not to build; somebody should know, though.

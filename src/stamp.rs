@@ -11,7 +11,7 @@ const TICK: Duration = Duration::from_millis(20);
 const COARSE: Duration = Duration::from_secs(2);
 
 /// Two equal stamps of a file mean that it has not changed between, if the older one [was settled](Stamp::settled).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Stamp {
     /// Bytes.
     pub size: u64,

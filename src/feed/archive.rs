@@ -101,12 +101,16 @@ pub fn plan(newsroom: &Newsroom, options: &Options) -> Plan {
     Plan { feeds }
 }
 
-/// Of a feed with so many articles: which of them stand in one document with the one at this place.
-pub fn page_of(count: usize, items: usize, at: usize) -> Range<usize> {
-    let items = items.max(1);
-    let rest = count - pages(count, items) * items;
-    let from = if at < rest { 0 } else { at - (at - rest) % items };
-    from..if at < rest { rest } else { from + items }
+impl Plan {
+    /// Whether each feed that this article needs is there.
+    pub fn has_feeds_for(&self, article: &Article, options: &Options) -> bool {
+        options.extra.iter().flat_map(|extra| names(article, extra.by).into_iter().map(|name| (extra.by, name))).all(
+            |(by, name)| {
+                let name = name.to_lowercase();
+                self.feeds.iter().filter_map(Feed::named).any(|(of, other)| of == by && other.to_lowercase() == name)
+            },
+        )
+    }
 }
 
 /// How many archive pages a feed with so many articles has.
@@ -114,22 +118,76 @@ fn pages(count: usize, items: usize) -> usize {
     (count / items).saturating_sub(1)
 }
 
+/// How the articles of a feed with so many are parted: the archive pages, oldest first, and the current document, each with
+/// the places of its articles in [`Feed::articles`].
+pub fn spans(count: usize, items: usize) -> impl Iterator<Item = (Option<usize>, Range<usize>)> {
+    let items = items.max(1);
+    let pages = pages(count, items);
+    let archived = move |page| (Some(page), count - page * items..count - (page - 1) * items);
+    (1..=pages).map(archived).chain([(None, 0..count - pages * items)])
+}
+
 impl Feed {
     /// Its documents, oldest archive page first, the current one last.
     pub fn documents<'a>(&'a self, newsroom: &Newsroom, items: usize) -> Vec<Document<'a>> {
-        let (count, items) = (self.articles.len(), items.max(1));
-        let pages = pages(count, items);
-        let rest = count - pages * items;
-        (1..=pages)
-            .map(|page| (Some(page), count - page * items..count - (page - 1) * items))
-            .chain([(None, 0..rest)])
-            .map(|(page, range)| {
-                let carried = || self.articles[range.clone()].iter().map(|at| &newsroom.articles[*at as usize]);
-                let changed = carried().map(|a| a.changed()).max();
-                let newest_published = carried().map(|a| a.published).max();
-                Document { feed: self, page, pages, range, changed, newest_published }
-            })
-            .collect()
+        let spans = spans(self.articles.len(), items);
+        spans.map(|(page, range)| self.document(newsroom, items, page, range)).collect()
+    }
+
+    /// One of its documents; `page` and `range` are one of [`spans`].
+    pub fn document<'a>(
+        &'a self,
+        newsroom: &Newsroom,
+        items: usize,
+        page: Option<usize>,
+        range: Range<usize>,
+    ) -> Document<'a> {
+        let carried = || self.articles[range.clone()].iter().map(|at| &newsroom.articles[*at as usize]);
+        let changed = carried().map(|a| a.changed()).max();
+        let newest_published = carried().map(|a| a.published).max();
+        Document { feed: self, page, pages: pages(self.articles.len(), items.max(1)), range, changed, newest_published }
+    }
+
+    /// The articles of one of its documents; none where there is no such page.
+    pub fn carried(&self, page: Option<usize>, items: usize) -> &[u32] {
+        let span = spans(self.articles.len(), items).find(|(other, _)| *other == page);
+        span.map_or(&[], |(_, range)| &self.articles[range])
+    }
+
+    /// Whether an article belongs into it.
+    pub fn takes(&self, article: &Article) -> bool {
+        match &self.of {
+            Of::Whole => true,
+            Of::Section(slug) => article.section == *slug,
+            Of::Author(_) | Of::Tag(_) | Of::Year(_) => self.spelling(article).is_some(),
+        }
+    }
+
+    /// Whether it is one of a family, and there because there are articles for it.
+    pub fn is_of_family(&self) -> bool {
+        self.named().is_some()
+    }
+
+    /// Whether it is called what it is called although this is its newest article, whose spelling decides.
+    pub fn is_named_by(&self, newest: &Article) -> bool {
+        self.named().is_none_or(|(_, name)| self.spelling(newest).is_some_and(|spelling| spelling == name))
+    }
+
+    /// How an article spells what this feed of a family is of.
+    fn spelling(&self, article: &Article) -> Option<String> {
+        let (by, own) = self.named()?;
+        let own = own.to_lowercase();
+        names(article, by).into_iter().find(|name| name.to_lowercase() == own)
+    }
+
+    /// What it is of, where it is one of a family.
+    fn named(&self) -> Option<(By, String)> {
+        match &self.of {
+            Of::Whole | Of::Section(_) => None,
+            Of::Author(name) => Some((By::Author, name.clone())),
+            Of::Tag(name) => Some((By::Tag, name.clone())),
+            Of::Year(year) => Some((By::Year, year.to_string())),
+        }
     }
 
     /// Where a document stands, below the folder of feeds.
@@ -266,14 +324,7 @@ fn family(newsroom: &Newsroom, extra: &Extra, again: bool) -> Vec<Feed> {
     // By what two spellings share; shown as the newest article spells it.
     let mut members: BTreeMap<String, (String, Vec<u32>)> = BTreeMap::new();
     for (at, article) in numbered(newsroom) {
-        let mut names: Vec<String> = match extra.by {
-            By::Author => article.authors.iter().map(|a| a.name.trim().to_owned()).collect(),
-            By::Tag => article.tags.iter().map(|t| t.trim().to_owned()).collect(),
-            By::Year => vec![article.published.year().to_string()],
-            By::Section => Vec::new(),
-        };
-        names.retain(|name| !name.is_empty());
-        for name in names {
+        for name in names(article, extra.by) {
             let places = &mut members.entry(name.to_lowercase()).or_insert_with(|| (name, Vec::new())).1;
             if places.last() != Some(&at) {
                 places.push(at);
@@ -321,6 +372,18 @@ fn family(newsroom: &Newsroom, extra: &Extra, again: bool) -> Vec<Feed> {
         feeds.reverse();
     }
     feeds
+}
+
+/// What an article is filed under in a family of feeds, as it spells it.
+fn names(article: &Article, by: By) -> Vec<String> {
+    let mut names: Vec<String> = match by {
+        By::Author => article.authors.iter().map(|a| a.name.trim().to_owned()).collect(),
+        By::Tag => article.tags.iter().map(|t| t.trim().to_owned()).collect(),
+        By::Year => vec![article.published.year().to_string()],
+        By::Section => Vec::new(),
+    };
+    names.retain(|name| !name.is_empty());
+    names
 }
 
 fn told(content: Content) -> (&'static str, &'static str) {
@@ -463,6 +526,28 @@ mod tests {
         assert_eq!(id, "urn:uuid:efaedb4c-854e-5b0f-b5d9-4865012816a4");
     }
 
+    #[test]
+    fn a_feed_takes_the_articles_that_the_plan_gives_it() {
+        let newsroom = newsroom(9);
+        let extra = |by| Extra { by, content: Content::Full };
+        let options = Options { extra: vec![extra(By::Author), extra(By::Tag), extra(By::Year)], ..Options::default() };
+        let plan = plan(&newsroom, &options);
+        for feed in &plan.feeds {
+            let taken: Vec<u32> =
+                numbered(&newsroom).filter(|(_, article)| feed.takes(article)).map(|(at, _)| at).collect();
+            assert_eq!(taken, feed.articles, "{:?}", feed.of);
+            assert!(feed.is_named_by(&newsroom.articles[feed.articles[0] as usize]), "{:?}", feed.of);
+        }
+        let mut other = (*newsroom.articles[0]).clone();
+        assert!(plan.has_feeds_for(&other, &options));
+        other.tags.push("new".to_owned());
+        assert!(!plan.has_feeds_for(&other, &options));
+        other.tags = vec!["c".to_owned()];
+        assert!(plan.has_feeds_for(&other, &options));
+        let tag = plan.feeds.iter().find(|feed| feed.of == Of::Tag("C".to_owned())).unwrap();
+        assert!(tag.takes(&other) && !tag.is_named_by(&other));
+    }
+
     proptest! {
         #[test]
         fn every_article_stands_in_exactly_one_document(count in 0_usize..200, items in 0_usize..30) {
@@ -476,9 +561,6 @@ mod tests {
                 prop_assert!(archives.iter().all(|d| d.range.len() == items.max(1)));
                 prop_assert!(current.range.len() < 2 * items.max(1));
                 prop_assert!(archives.is_empty() || current.range.len() >= items.max(1));
-                for (document, at) in documents.iter().flat_map(|d| d.range.clone().map(move |at| (d, at))) {
-                    prop_assert_eq!(page_of(feed.articles.len(), items, at), document.range.clone());
-                }
                 let carried: Vec<usize> = documents.iter().rev().flat_map(|d| d.range.clone()).collect();
                 prop_assert_eq!(carried, (0..feed.articles.len()).collect::<Vec<_>>());
                 // Following the links visits every document.

@@ -2,129 +2,54 @@
 //!
 //! ```text
 //! magic, setup, where the books are, how long they are, their checksum     64 bytes
-//! heads: one article as read after another, each with a checksum in the books
+//! heads: one article as read after another, each with a checksum in its entry
+//! entries: one after another, each with a checksum; where each begins; the index
 //! the books (postcard)
-//! additions: length of the heads, length of the entries, checksum of these, heads, entries (postcard)
+//! additions: length of the heads, length of the change, checksum of these, heads, change (postcard)
 //! ```
 //!
-//! A small change is added at the end; the heads are read only where they are needed. Whatever is not as it should be (the
-//! magic, the setup, a length, a checksum) makes the cache as good as missing: it saves work and is never needed.
+//! A small change is added at the end. Of all that is there, a build reads the books; heads, entries and the index only where
+//! they are needed, so that its work and its memory do not grow with what has not changed. Whatever is not as it should be
+//! (the magic, the setup, a length, a checksum) makes the cache, or this entry, as good as missing: it saves work and is
+//! never needed.
 
-use serde::{Deserialize, Serialize};
+// What is kept, and how it changes.
+mod books;
+// Columns of numbers.
+mod raw;
+// A new cache.
+mod writer;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
 
-use crate::feed::archive::Plan;
 use crate::newsroom::manuscript::Manuscript;
-use crate::newsroom::{Place, Problem, Severity, Withdrawn};
-use crate::publish::build::{Known, Printed};
-use crate::source::directory::Listed;
 use crate::stamp::Stamp;
 
+pub(super) use books::{Books, Change, Entry, Head, Index, Kept, Standing, Turn, hash_of, mark};
+pub(super) use writer::Writer;
+
 /// The number is that of the format.
-const MAGIC: [u8; 8] = *b"pressr-2";
+const MAGIC: [u8; 8] = *b"pressr-3";
 const HEADER: usize = 64;
 const ADDITION_HEADER: usize = 16;
+/// Behind each entry.
+const SUM: usize = 4;
 
-/// With more than this part of the books in additions, the cache is written anew.
+/// With more bytes than these and more than this part of the file in additions, the cache is written anew,
+const LEAST_ADDED: u64 = 1 << 20;
 const MOST_ADDED: u64 = 4;
+/// and with more than so many, for each has to be read.
+const MOST_ADDITIONS: usize = 512;
 
 /// A hash of all that builds depend on beside the articles: the program and the configuration.
 pub(super) type SetupHash = [u8; 32];
 
-/// What an earlier build read and wrote.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Books {
-    /// When it was built, in seconds since 1970.
-    pub(super) built: i64,
-    /// The second at which something is published or withdrawn by its date.
-    pub(super) next: Option<i64>,
-    /// Whether there was no problem when documents were made.
-    pub(super) calm: bool,
-    /// What was wrong with the articles, to be told again.
-    pub(super) problems: Vec<Kept>,
-    /// Those that the walk found: they must be the same in the next one.
-    pub(super) walked: Vec<Kept>,
-    /// The register of ids.
-    pub(super) register: Option<Stamp>,
-    /// Every article's files, by path.
-    pub(super) entries: Vec<Entry>,
-    /// Which article stands in which feed.
-    pub(super) plan: Plan,
-    pub(super) withdrawn: Vec<Withdrawn>,
-    /// The feeds' documents.
-    pub(super) documents: Known,
-}
-
-/// A problem as it is kept: every field of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept(Severity, Place, u32, String, u32, String, Option<String>);
-
-impl Kept {
-    pub(super) fn of(problem: &Problem) -> Kept {
-        let Problem { severity, place, span, line, skipped, what, help } = problem.clone();
-        Kept(severity, place, span, line, skipped, what, help)
-    }
-
-    /// The problem, as it was.
-    pub(super) fn again(&self) -> Problem {
-        let Kept(severity, place, span, line, skipped, what, help) = self.clone();
-        Problem { severity, place, span, line, skipped, what, help }
-    }
-
-    /// Whether it may be about this file, or name it.
-    pub(super) fn concerns(&self, file: &str) -> bool {
-        let Kept(_, place, _, _, _, what, help) = self;
-        place.file == file || what.contains(file) || help.as_deref().is_some_and(|help| help.contains(file))
-    }
-}
-
-/// One article's file or files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
-    pub(super) path: String,
-    /// The default where the file has to be read again in any case.
-    pub(super) body: Option<Stamp>,
-    pub(super) sidecar: Option<(String, Stamp)>,
-    /// `None` where the article could not be read.
-    pub(super) head: Option<Head>,
-    /// Whether it has a problem of its own; a whole build tells it again by reading the article again.
-    pub(super) troubled: bool,
-    /// Empty where the article brings its own.
-    pub(super) id: String,
-    /// Together with the addresses of the articles it links to.
-    #[serde(with = "postcard::fixint::le")]
-    pub(super) fingerprint: u64,
-    /// Its place among the published articles.
-    pub(super) place: Option<u32>,
-}
-
-/// Where an article as read stands in the cache's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Head {
-    at: u64,
-    length: u32,
-    #[serde(with = "postcard::fixint::le")]
-    sum: u32,
-}
-
-/// What changed since the books were written.
-#[derive(Debug, Serialize, Deserialize)]
-struct Addition {
-    register: Option<Stamp>,
-    entries: Vec<(u32, Entry)>,
-    documents: Vec<(String, Printed)>,
-}
-
-/// A change of an entry; with the article as read, where that changed too.
-#[derive(Debug)]
-pub(super) struct Change {
-    pub(super) number: u32,
-    pub(super) entry: Entry,
-    pub(super) head: Option<Vec<u8>>,
-}
+/// Numbers by the marks of files, which are hashes already.
+pub(super) type Marks = HashMap<u64, u32, BuildHasherDefault<AsItIs>>;
 
 /// The cache of an earlier build, opened.
 #[derive(Debug)]
@@ -132,16 +57,39 @@ pub(super) struct Cache {
     path: PathBuf,
     file: File,
     length: u64,
-    /// Where the additions begin.
+    /// Where the additions begin, and how many there are.
     added: u64,
+    additions: usize,
+    parts: Parts,
     pub(super) books: Books,
+    /// Entries that are others than in the file's table, by number; `None` where the article is no more.
+    since: BTreeMap<u32, Option<Entry>>,
+    /// Numbers of articles that are not in the table, by path.
+    later: BTreeMap<String, u32>,
+    /// Of articles that were added.
+    links: Vec<u64>,
 }
 
-impl Entry {
-    /// Whether these are the same files, and they have not changed.
-    pub(super) fn is(&self, listed: &Listed) -> bool {
-        self.path == listed.path && self.body == listed.body && self.sidecar == listed.sidecar
-    }
+/// Where things stand in the file.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
+struct Parts {
+    /// How many entries there are.
+    count: u32,
+    /// Where each entry begins, and where the last one ends.
+    table: u64,
+    index: u64,
+    index_length: u64,
+    index_sum: u32,
+}
+
+/// An article that has been looked for.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// With its number.
+    Here(u32, Box<Entry>),
+    Nowhere,
+    /// It cannot be told.
+    Unknown,
 }
 
 /// An article as it stands in the cache.
@@ -155,7 +103,18 @@ impl Cache {
     pub(super) fn open(path: &Path, setup: &SetupHash) -> Option<Cache> {
         let file = File::open(path).ok()?;
         let length = file.metadata().ok()?.len();
-        let mut cache = Cache { path: path.to_owned(), file, length, added: 0, books: Books::empty() };
+        let mut cache = Cache {
+            path: path.to_owned(),
+            file,
+            length,
+            added: 0,
+            additions: 0,
+            parts: Parts::default(),
+            books: Books::empty(),
+            since: BTreeMap::new(),
+            later: BTreeMap::new(),
+            links: Vec::new(),
+        };
         let header = cache.bytes(0, HEADER as u64)?;
         if header[..8] != MAGIC || header[8..40] != *setup {
             return None;
@@ -165,23 +124,66 @@ impl Cache {
         if sum != sum_of(&header[..56], crc32fast::hash(&books)) {
             return None;
         }
-        cache.books = postcard::from_bytes(&books).ok()?;
+        (cache.parts, cache.books) = postcard::from_bytes(&books).ok()?;
         drop(books);
         cache.added = at + size;
         let mut at = cache.added;
         while at < length {
             let header = cache.bytes(at, ADDITION_HEADER as u64)?;
             let heads = u64::from(u32::from_le_bytes(header[..4].try_into().ok()?));
-            let entries = u64::from(u32::from_le_bytes(header[4..8].try_into().ok()?));
-            let bytes = cache.bytes(at + ADDITION_HEADER as u64 + heads, entries)?;
+            let size = u64::from(u32::from_le_bytes(header[4..8].try_into().ok()?));
+            let bytes = cache.bytes(at + ADDITION_HEADER as u64 + heads, size)?;
             if number(&header[8..]) != addition_sum(at, &header[..8], &bytes) {
                 return None;
             }
-            let Addition { register, entries: changed, documents } = postcard::from_bytes(&bytes).ok()?;
-            cache.books.apply(register, changed, documents)?;
-            at += ADDITION_HEADER as u64 + heads + entries;
+            cache.apply(postcard::from_bytes(&bytes).ok()?)?;
+            at += ADDITION_HEADER as u64 + heads + size;
         }
         (at == length).then_some(cache)
+    }
+
+    /// The numbers of all articles, by the marks of their files.
+    pub(super) fn marks(&self) -> Marks {
+        let numbered = self.books.marks.iter().copied().zip(0..=u32::MAX);
+        numbered.filter(|(mark, _)| *mark != 0).collect()
+    }
+
+    /// The entry with this number; `None` where the article is no more, or the entry is damaged.
+    pub(super) fn entry(&self, number: u32) -> Option<Entry> {
+        match self.since.get(&number) {
+            Some(entry) => entry.clone(),
+            None => self.written(number),
+        }
+    }
+
+    /// The article whose body (or sidecar, where there is no body) is this file.
+    pub(super) fn find(&self, path: &str) -> Found {
+        let (mut from, mut to) = (0, self.parts.count);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let Some(entry) = self.written(middle) else { return Found::Unknown };
+            match entry.path.as_str().cmp(path) {
+                std::cmp::Ordering::Less => from = middle + 1,
+                std::cmp::Ordering::Greater => to = middle,
+                std::cmp::Ordering::Equal => match self.since.get(&middle) {
+                    None => return Found::Here(middle, Box::new(entry)),
+                    Some(Some(entry)) => return Found::Here(middle, Box::new(entry.clone())),
+                    Some(None) => break,
+                },
+            }
+        }
+        let later = self.later.get(path).and_then(|number| Some((*number, self.entry(*number)?)));
+        later.map_or(Found::Nowhere, |(number, entry)| Found::Here(number, Box::new(entry)))
+    }
+
+    /// What only some builds read.
+    pub(super) fn index(&self) -> Option<Index> {
+        let bytes = self.bytes(self.parts.index, self.parts.index_length)?;
+        let mut index: Index =
+            (crc32fast::hash(&bytes) == self.parts.index_sum).then(|| postcard::from_bytes(&bytes).ok())??;
+        let since: Vec<(u32, Option<Entry>)> = self.since.iter().map(|(n, entry)| (*n, entry.clone())).collect();
+        index.apply(&since, &self.links)?;
+        Some(index)
     }
 
     /// An article as it was read.
@@ -196,45 +198,70 @@ impl Cache {
         (crc32fast::hash(&bytes) == head.sum).then_some(bytes)
     }
 
-    /// Adds what changed, here and in the file. Answers `None` where the file is no longer this cache's, or holds so many
-    /// additions that it is better written anew: the next build does it.
-    pub(super) fn add(
-        mut self,
-        register: Option<Stamp>,
-        changes: Vec<Change>,
-        printed: Known,
-    ) -> io::Result<Option<Cache>> {
-        if changes.is_empty() && printed.is_empty() && register == self.books.register {
+    /// Adds what changed, here and in the file; `heads` are articles as read, by number. Answers `None` where the file is no
+    /// longer this cache's, or holds so many additions that it is better written anew: the next build does it.
+    pub(super) fn add(mut self, mut change: Change, heads: &BTreeMap<u32, Vec<u8>>) -> io::Result<Option<Cache>> {
+        if change.entries.is_empty() && change.documents.is_empty() && change.register == self.books.register {
             return Ok(Some(self));
         }
         let mut file = File::options().append(true).open(&self.path)?;
         let (now, then) = (file.metadata()?, self.file.metadata()?);
         let ours = now.len() == self.length && Stamp::of(&now).inode == Stamp::of(&then).inode;
-        if !ours || (self.length - self.added) * MOST_ADDED > self.added {
+        let most = LEAST_ADDED.max(self.added / MOST_ADDED);
+        let full = self.length - self.added > most || self.additions >= MOST_ADDITIONS;
+        if !ours || full {
             return Ok(None);
         }
-        let mut heads: Vec<u8> = Vec::new();
-        let mut entries = Vec::with_capacity(changes.len());
-        for Change { number, mut entry, head } in changes {
-            if let Some(bytes) = head {
-                let at = self.length + (ADDITION_HEADER + heads.len()) as u64;
-                entry.head = Some(Head { at, length: length_of(&bytes), sum: crc32fast::hash(&bytes) });
-                heads.extend(bytes);
+        let mut written: Vec<u8> = Vec::new();
+        for (number, entry) in &mut change.entries {
+            if let (Some(entry), Some(bytes)) = (entry, heads.get(number)) {
+                let at = self.length + (ADDITION_HEADER + written.len()) as u64;
+                entry.head = Some(Head { at, length: length_of(bytes), sum: crc32fast::hash(bytes) });
+                written.extend(bytes);
             }
-            entries.push((number, entry));
         }
-        let documents: Vec<(String, Printed)> = printed.into_iter().collect();
-        let addition = Addition { register, entries, documents };
-        let bytes = postcard::to_stdvec(&addition).map_err(io::Error::other)?;
-        let mut text = Vec::with_capacity(ADDITION_HEADER + heads.len() + bytes.len());
-        text.extend(length_of(&heads).to_le_bytes());
+        let bytes = postcard::to_stdvec(&change).map_err(io::Error::other)?;
+        let mut text = Vec::with_capacity(ADDITION_HEADER + written.len() + bytes.len());
+        text.extend(length_of(&written).to_le_bytes());
         text.extend(length_of(&bytes).to_le_bytes());
         text.extend(addition_sum(self.length, &text, &bytes).to_le_bytes());
-        text.extend(heads);
+        text.extend(written);
         text.extend(bytes);
         file.write_all(&text)?;
         self.length += text.len() as u64;
-        Ok(self.books.apply(addition.register, addition.entries, addition.documents).map(|()| self))
+        Ok(self.apply(change).map(|()| self))
+    }
+
+    /// Brings what is in memory up to date.
+    fn apply(&mut self, mut change: Change) -> Option<()> {
+        self.books.apply(&mut change)?;
+        self.links.extend(change.links);
+        for (number, entry) in change.entries {
+            if number >= self.parts.count {
+                match (&entry, self.since.get(&number)) {
+                    (Some(entry), _) => {
+                        self.later.insert(entry.path.clone(), number);
+                    }
+                    (None, Some(Some(gone))) => {
+                        self.later.remove(&gone.path);
+                    }
+                    _ => {}
+                }
+            }
+            self.since.insert(number, entry);
+        }
+        self.additions += 1;
+        Some(())
+    }
+
+    /// An entry as it stands in the file's table.
+    fn written(&self, number: u32) -> Option<Entry> {
+        let place = self.parts.table + u64::from(number) * size_of::<u64>() as u64;
+        let places = (number < self.parts.count).then(|| self.bytes(place, 2 * size_of::<u64>() as u64))??;
+        let (from, to) = (self::number(&places), self::number(&places[size_of::<u64>()..]));
+        let bytes = self.bytes(from, to.checked_sub(from)?)?;
+        let (entry, sum) = bytes.split_last_chunk::<SUM>()?;
+        (entry_sum(number, entry) == u32::from_le_bytes(*sum)).then(|| postcard::from_bytes(entry).ok())?
     }
 
     fn bytes(&self, at: u64, length: u64) -> Option<Vec<u8>> {
@@ -248,99 +275,21 @@ impl Cache {
     }
 }
 
-impl Books {
-    fn apply(
-        &mut self,
-        register: Option<Stamp>,
-        entries: Vec<(u32, Entry)>,
-        documents: Vec<(String, Printed)>,
-    ) -> Option<()> {
-        self.register = register;
-        for (number, entry) in entries {
-            *self.entries.get_mut(number as usize)? = entry;
-        }
-        self.documents.extend(documents);
-        Some(())
+/// A hash of what is a hash.
+#[derive(Debug, Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
     }
 
-    fn empty() -> Books {
-        Books {
-            built: 0,
-            next: None,
-            calm: false,
-            problems: Vec::new(),
-            walked: Vec::new(),
-            register: None,
-            entries: Vec::new(),
-            plan: Plan { feeds: Vec::new() },
-            withdrawn: Vec::new(),
-            documents: Known::new(),
-        }
-    }
-}
-
-/// A cache that is being written: beside its place, and moved there when it is whole.
-pub(super) struct Writer {
-    path: PathBuf,
-    file: BufWriter<NamedTempFile>,
-    at: u64,
-}
-
-impl Writer {
-    pub(super) fn create(path: &Path) -> io::Result<Writer> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
-        let file = tempfile::Builder::new().prefix(".build").tempfile_in(folder)?;
-        let mut file = BufWriter::with_capacity(1 << 20, file);
-        file.write_all(&[0; HEADER])?;
-        Ok(Writer { path: path.to_owned(), file, at: HEADER as u64 })
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = number(bytes);
     }
 
-    /// Writes an article as read.
-    pub(super) fn push(&mut self, bytes: &[u8]) -> io::Result<Head> {
-        let head = Head { at: self.at, length: length_of(bytes), sum: crc32fast::hash(bytes) };
-        self.file.write_all(bytes)?;
-        self.at += bytes.len() as u64;
-        Ok(head)
-    }
-
-    /// Writes the books and puts the cache in its place.
-    pub(super) fn finish(mut self, setup: &SetupHash, books: Books) -> io::Result<Cache> {
-        let measured = Measured { file: &mut self.file, length: 0, sum: crc32fast::Hasher::new() };
-        let Measured { length: size, sum, .. } = postcard::to_io(&books, measured).map_err(io::Error::other)?;
-        let mut header = Vec::with_capacity(HEADER);
-        header.extend(MAGIC);
-        header.extend(setup);
-        header.extend(self.at.to_le_bytes());
-        header.extend(size.to_le_bytes());
-        header.extend(sum_of(&header, sum.finalize()).to_le_bytes());
-        let mut file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.seek(SeekFrom::Start(0))?;
-        file.write_all(&header)?;
-        // Not waited for: a cache that a power failure cut short is found out and not used.
-        let file = file.persist(&self.path)?;
-        let length = self.at + size;
-        Ok(Cache { path: self.path, file, length, added: length, books })
-    }
-}
-
-/// Writes, and measures what goes by.
-struct Measured<W> {
-    file: W,
-    length: u64,
-    sum: crc32fast::Hasher,
-}
-
-impl<W: io::Write> io::Write for Measured<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.sum.update(&bytes[..written]);
-        self.length += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }
 
@@ -356,11 +305,19 @@ fn sum_of(header: &[u8], books: u32) -> u64 {
     u64::from(crc32fast::hash(header)) << 32 | u64::from(books)
 }
 
+/// Its number is part of it, so that an entry cannot stand for another.
+fn entry_sum(number: u32, entry: &[u8]) -> u32 {
+    let mut sum = crc32fast::Hasher::new();
+    sum.update(&number.to_le_bytes());
+    sum.update(entry);
+    sum.finalize()
+}
+
 /// Its place is part of it, so that an addition cannot stand for another.
-fn addition_sum(at: u64, lengths: &[u8], entries: &[u8]) -> u64 {
+fn addition_sum(at: u64, lengths: &[u8], change: &[u8]) -> u64 {
     let mut around = at.to_le_bytes().to_vec();
     around.extend(lengths);
-    sum_of(&around, crc32fast::hash(entries))
+    sum_of(&around, crc32fast::hash(change))
 }
 
 #[cfg(unix)]

@@ -1,42 +1,80 @@
-//! The small change: some articles were edited, and stay what they are and where they are.
+//! The small change: some articles came, went, or were edited.
 //!
-//! Then the feeds and the order of articles are those of the last build, and only the documents that carry an edited
-//! article are made again. Whatever else happens (an article comes, goes, moves, or changes what it is known by; a date
-//! arrives; it has a problem, or is named in one) is left to the whole build: the conditions stand in [`as_before`],
-//! [`edited`], [`edit`] and [`stays`]. What is wrong with other articles stays wrong, and is told again from the cache.
+//! Then the rest of the newsroom is what it was, and so are most documents. Only what changed is read; ids are given among
+//! what the register says of these articles (`ids`), they are taken out of their feeds and put where they belong now
+//! (`turning`), and only articles of documents that may differ are taken from the cache (`desk`).
+//!
+//! All this is exact or not done at all: where an article is, or was, anything else than plainly published, waiting for its
+//! date, or a draft; where it has a problem, or is named in one; where another may be in its way, or links to a file that
+//! came or went; where there would be another feed than before: there the whole newsroom is put together. What is wrong with
+//! other articles stays wrong, and is told again from the cache.
+
+// Articles, and where their links lead.
+mod desk;
+// What came, went, and changed.
+mod difference;
+// Ids of articles in question.
+mod ids;
+// What other articles have to be asked about.
+mod look;
+// Which feeds change, and which of their documents.
+mod turning;
 
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 use url::Url;
 
-use super::cache::{Cache, Change, Entry, encoded};
+use super::cache::{Cache, Change, Entry, Standing, encoded, hash_of};
 use super::{Setup, settled};
+use crate::feed::archive::Plan;
 use crate::newsroom::assemble::with_links;
-use crate::newsroom::identity::{self, Candidate};
-use crate::newsroom::link::BODY_ENDINGS;
 use crate::newsroom::manuscript::Manuscript;
 use crate::newsroom::{Article, Newsroom};
-use crate::publish::build::{headlines, neighbours};
-use crate::source::directory::{self, Folder, Listed, read_one};
-use crate::source::register;
-use crate::stamp::Stamp;
+use crate::publish::build::{Sheaf, headlines};
+use crate::source::directory::{Folder, read_one};
+use crate::source::register::{self, Amendment};
+use desk::{Desk, address_of};
+use look::Look;
 
-/// With more articles than these, the whole is not much more work.
-const MOST: usize = 256;
+pub(super) use difference::{Difference, Sieve};
+
+/// Where more articles than these are looked at, and more than this part of all, the whole is less work.
+const MANY: usize = 1024;
+const SHARE: usize = 4;
 
 /// A small change.
 pub(super) struct Edit {
     /// Has only the articles that are looked at; in every other place stands any of them.
     pub(super) newsroom: Newsroom,
     pub(super) bodies: Folder,
-    /// Of the edited articles.
-    pub(super) places: BTreeSet<u32>,
-    pub(super) changes: Vec<Change>,
-    /// The register of ids as it is now.
-    pub(super) register: Option<Stamp>,
+    /// Of this newsroom.
+    pub(super) plan: Plan,
+    /// Documents that may have changed,
+    pub(super) sheaves: BTreeSet<Sheaf>,
+    /// The register of ids is to be changed.
+    pub(super) register: Option<Amendment>,
+    pub(super) change: Change,
+    /// Articles as read, by number.
+    pub(super) heads: BTreeMap<u32, Vec<u8>>,
+}
+
+/// An article as it was.
+struct Before {
+    number: u32,
+    entry: Entry,
+    manuscript: Manuscript,
+}
+
+/// An article as it is.
+struct Piece {
+    number: u32,
+    entry: Entry,
+    manuscript: Manuscript,
+    /// Which it was.
+    before: Option<usize>,
 }
 
 /// Whether all is as it was when the cache was written, beside the articles and the feeds.
@@ -48,201 +86,193 @@ pub(super) fn as_before(setup: &Setup<'_>, cache: &Cache, now: DateTime<Utc>) ->
         && books.register == register::stamp(&setup.source.folder)
 }
 
-/// The articles whose files have changed, by their numbers; `None` where there are others than before, or too many.
-pub(super) fn edited(cache: &Cache, listed: &[Listed]) -> Option<Vec<(u32, Listed)>> {
-    let entries = &cache.books.entries;
-    if entries.len() != listed.len() {
+/// What a difference changes, if that is no more than a small change.
+pub(super) fn edit(
+    setup: &Setup<'_>,
+    cache: &Cache,
+    difference: Difference,
+    now: DateTime<Utc>,
+    begun: SystemTime,
+) -> Option<Edit> {
+    let Read { before, mut pieces, mut entries, mut next } = read(setup, cache, difference, now, begun)?;
+    let touched = before.iter().map(|before| before.number).collect();
+    let look = Look::new(cache, touched);
+    let given = ids::give(&look, &before, &mut pieces, &setup.source.masthead.authority)?;
+    let now = addresses(&look, &before, &pieces)?;
+
+    let mut desk = Desk::new(cache, now);
+    let (mut heads, mut links) = (BTreeMap::new(), Vec::new());
+    for Piece { number, entry, manuscript, .. } in &mut pieces {
+        desk.learn(manuscript)?;
+        entry.fingerprint =
+            with_links(manuscript.article.fingerprint, &manuscript.links, |link| desk.addresses.get(link));
+        links.extend(manuscript.links.iter().map(|link| hash_of(link)));
+        heads.insert(*number, encoded(manuscript));
+    }
+    let turned = turning::turn(cache, &before, &pieces, setup.feed)?;
+    for Piece { number, entry, manuscript, .. } in pieces {
+        if entry.standing == Standing::Waits {
+            let moment = manuscript.article.published.timestamp();
+            next = Some(next.map_or(moment, |next: i64| next.min(moment)));
+        }
+        desk.put(number, manuscript, &entry);
+        entries.push((number, Some(entry)));
+    }
+
+    let plan = by_place(&turned.plan, cache.books.marks.len() + entries.len());
+    let order = &turned.plan.feeds.first()?.articles;
+    let mut places: BTreeSet<u32> = headlines(&plan).collect();
+    for (feed, page) in &turned.sheaves {
+        places.extend(plan.feeds.get(*feed)?.carried(*page, setup.feed.items));
+    }
+    if places.len() > MANY.max(order.len() / SHARE) {
         return None;
     }
-    let mut edited = Vec::new();
-    for (number, (entry, listed)) in (0..=u32::MAX).zip(entries.iter().zip(listed)) {
-        if !entry.is(listed) {
-            let sidecar = |sidecar: &Option<(String, Stamp)>| sidecar.as_ref().map(|(path, _)| path.clone());
-            let same = entry.path == listed.path
-                && entry.body.is_some() == listed.body.is_some()
-                && sidecar(&entry.sidecar) == sidecar(&listed.sidecar);
-            if !same || edited.len() == MOST {
-                return None;
-            }
-            edited.push((number, listed.clone()));
-        }
-    }
-    Some(edited)
-}
-
-/// The same for files that are said to have changed, by their paths in the folder of articles.
-pub(super) fn touched(setup: &Setup<'_>, cache: &Cache, paths: &BTreeSet<String>) -> Option<Vec<(u32, Listed)>> {
-    let entries = &cache.books.entries;
-    let find = |path: &str| entries.binary_search_by(|entry| entry.path.as_str().cmp(path)).ok();
-    let beside = |path: &str| {
-        let (stem, _) = path.rsplit_once('.')?;
-        let is_its = |at: &usize| entries[*at].sidecar.as_ref().is_some_and(|(sidecar, _)| sidecar == path);
-        BODY_ENDINGS.iter().filter_map(|ending| find(&format!("{stem}.{ending}"))).find(is_its)
+    desk.fetch(&places.iter().map(|place| order[*place as usize]).collect())?;
+    let articles = seated(order, &places, &desk.read)?;
+    let register = if given.out.is_empty() && given.into.is_empty() {
+        None
+    } else {
+        Some(register::amendment(&setup.source.folder, &given.out, &given.into).ok()??)
     };
-    let numbers: Option<BTreeSet<usize>> = paths.iter().map(|path| find(path).or_else(|| beside(path))).collect();
-    let stamp = |path: &String| directory::stamp(setup.source, path).ok();
-    let listed = |at: usize| {
-        let Entry { path, body, sidecar, .. } = &entries[at];
-        Some((
-            u32::try_from(at).ok()?,
-            Listed {
-                path: path.clone(),
-                body: if body.is_some() { Some(stamp(path)?) } else { None },
-                sidecar: match sidecar {
-                    Some((path, _)) => Some((path.clone(), stamp(path)?)),
-                    None => None,
-                },
-            },
-        ))
-    };
-    numbers.filter(|numbers| numbers.len() <= MOST)?.into_iter().map(listed).collect()
-}
-
-/// What articles that were edited change, if that is no more than a small change.
-pub(super) fn edit(setup: &Setup<'_>, cache: &Cache, edited: Vec<(u32, Listed)>, begun: SystemTime) -> Option<Edit> {
-    let books = &cache.books;
-    let context = setup.source.context();
-    let mut desk = Desk { cache, addresses: HashMap::new(), read: HashMap::new() };
-    let (mut changes, mut places, mut ids) = (Vec::new(), BTreeSet::new(), Vec::new());
-    for (number, listed) in edited {
-        let entry = books.entries.get(number as usize)?;
-        let file = format!("{}/{}", setup.source.name, listed.path);
-        if entry.troubled || books.problems.iter().any(|problem| problem.concerns(&file)) {
-            return None;
-        }
-        let read = read_one(setup.source, &context, &listed);
-        let new = *read.manuscript.filter(|_| read.problems.is_empty())?;
-        let old = cache.manuscript(entry)?;
-        let mut entry = Entry {
-            body: listed.body.map(|stamp| settled(stamp, begun)),
-            sidecar: listed.sidecar.map(|(path, stamp)| (path, settled(stamp, begun))),
-            ..entry.clone()
-        };
-        if new == old {
-            if books.entries[number as usize] != entry {
-                changes.push(Change { number, entry, head: None });
-            }
-            continue;
-        }
-        if !stays(&old, &new) {
-            return None;
-        }
-        if !new.has_id {
-            let [was, is] = [&old, &new].map(|manuscript| remembered(&entry, manuscript));
-            ids.extend((was != is).then_some((was, is)));
-        }
-        let place = entry.place?;
-        places.insert(place);
-        desk.learn(&new)?;
-        entry.fingerprint = with_links(new.article.fingerprint, &new.links, |link| desk.addresses.get(link));
-        changes.push(Change { number, head: Some(encoded(&new)), entry: entry.clone() });
-        desk.read.insert(place, article(new, &entry));
-    }
-
-    let mut looked_at = neighbours(&books.plan, &places, setup.feed.items);
-    looked_at.extend(headlines(&books.plan));
-    let published = desk.fill(&looked_at)?;
-    if !ids.is_empty() && !register::amend(&setup.source.folder, &ids).unwrap_or(false) {
-        return None;
-    }
     let newsroom = Newsroom {
         masthead: setup.source.masthead.clone(),
         sections: setup.source.sections.clone(),
-        articles: published,
-        withdrawn: books.withdrawn.clone(),
+        articles,
+        withdrawn: cache.books.withdrawn.clone(),
+    };
+    let change = Change {
+        register: cache.books.register,
+        next,
+        loose: (given.loose != cache.books.loose).then_some(given.loose),
+        entries,
+        links,
+        turns: turned.turns,
+        documents: Vec::new(),
+        gone: turned.gone,
     };
     let bodies = Folder::new(setup.source, desk.addresses);
-    Some(Edit { newsroom, bodies, places, changes, register: register::stamp(&setup.source.folder) })
+    Some(Edit { newsroom, bodies, plan, sheaves: turned.sheaves, register, change, heads })
 }
 
-/// Whether an article, as it was and as it is, has the same id and address, and the same place in the same feeds.
-fn stays(old: &Manuscript, new: &Manuscript) -> bool {
-    let (was, is) = (&old.article, &new.article);
-    let known = match (old.has_id, new.has_id) {
-        (true, true) => was.id == is.id,
-        (false, false) => was.title == is.title || old.body_fingerprint == new.body_fingerprint,
-        _ => false,
-    };
-    known
-        && !old.draft
-        && !new.draft
-        && old.withdrawn == new.withdrawn
-        && old.links == new.links
-        && (&was.url, &was.section, &was.slug, was.published) == (&is.url, &is.section, &is.slug, is.published)
-        && (&was.authors, &was.tags) == (&is.authors, &is.tags)
+/// What was read of a difference.
+struct Read {
+    before: Vec<Before>,
+    /// In the order of paths.
+    pieces: Vec<Piece>,
+    /// Of articles that are no more, and of those of which only a file's stamp has changed.
+    entries: Vec<(u32, Option<Entry>)>,
+    next: Option<i64>,
 }
 
-/// What the register of ids says of an article.
-fn remembered(entry: &Entry, manuscript: &Manuscript) -> identity::Entry {
-    let article = &manuscript.article;
-    let candidate = Candidate {
-        path: &entry.path,
-        section: &article.section,
-        slug: &article.slug,
-        published: article.published,
-        body: manuscript.body_fingerprint,
-        title: &article.title,
-    };
-    identity::Entry::new(entry.id.clone(), &candidate)
-}
-
-/// As it stands in the newsroom.
-fn article(manuscript: Manuscript, entry: &Entry) -> Article {
-    let mut article = manuscript.article;
-    article.id.0.clone_from(&entry.id);
-    article.fingerprint = entry.fingerprint;
-    article
-}
-
-/// The articles that a small change looks at.
-struct Desk<'a> {
-    cache: &'a Cache,
-    /// Of articles that others link to by file.
-    addresses: HashMap<String, Url>,
-    /// By place.
-    read: HashMap<u32, Article>,
-}
-
-impl Desk<'_> {
-    /// Looks up where an article's links to files lead.
-    fn learn(&mut self, manuscript: &Manuscript) -> Option<()> {
-        for link in &manuscript.links {
-            let entries = &self.cache.books.entries;
-            if !self.addresses.contains_key(link)
-                && let Ok(at) = entries.binary_search_by(|entry| entry.path.cmp(link))
-            {
-                let target = self.cache.manuscript(&entries[at])?;
-                if !target.draft {
-                    self.addresses.insert(link.clone(), target.article.url);
-                }
-            }
-        }
-        Some(())
+fn read(
+    setup: &Setup<'_>,
+    cache: &Cache,
+    difference: Difference,
+    now: DateTime<Utc>,
+    begun: SystemTime,
+) -> Option<Read> {
+    let Difference { changed, gone, new } = difference;
+    let books = &cache.books;
+    let file = |path: &str| format!("{}/{path}", setup.source.name);
+    let paths = changed.iter().map(|(_, entry, _)| &entry.path).chain(gone.iter().map(|(_, entry)| &entry.path));
+    let mut files = paths.chain(new.iter().map(|listed| &listed.path)).map(|path| file(path));
+    if files.any(|file| books.problems.iter().any(|problem| problem.concerns(&file))) {
+        return None;
     }
-
-    /// The articles at these places, and any of them in all others.
-    fn fill(&mut self, places: &BTreeSet<u32>) -> Option<Vec<Arc<Article>>> {
-        let entries = &self.cache.books.entries;
-        let published = entries.iter().filter(|entry| entry.place.is_some()).count();
-        let wanted = |entry: &&Entry| {
-            entry.place.is_some_and(|place| places.contains(&place) && !self.read.contains_key(&place))
-        };
-        let missing: Vec<(u32, &Entry)> =
-            entries.iter().filter(wanted).filter_map(|entry| entry.place.map(|place| (place, entry))).collect();
-        let found: Option<Vec<(u32, Manuscript, &Entry)>> = missing
-            .into_par_iter()
-            .map(|(place, entry)| self.cache.manuscript(entry).map(|manuscript| (place, manuscript, entry)))
-            .collect();
-        for (place, manuscript, entry) in found? {
-            self.learn(&manuscript)?;
-            self.read.insert(place, article(manuscript, entry));
-        }
-        let mut read = std::mem::take(&mut self.read).into_iter().map(|(place, article)| (place, Arc::new(article)));
-        let Some((place, any)) = read.next() else { return (published == 0).then(Vec::new) };
-        let mut all = vec![any.clone(); published];
-        for (place, article) in read.chain([(place, any)]) {
-            *all.get_mut(place as usize)? = article;
-        }
-        Some(all)
+    let was = |number: u32, entry: Entry| {
+        let manuscript = cache.manuscript(&entry)?;
+        (!entry.troubled).then_some(Before { number, entry, manuscript })
+    };
+    let mut read = Read { before: Vec::new(), pieces: Vec::new(), entries: Vec::new(), next: books.next };
+    for (number, entry) in gone {
+        read.before.push(was(number, entry)?);
+        read.entries.push((number, None));
     }
+    let first_new = u32::try_from(books.marks.len()).ok()?;
+    let listed = changed.iter().map(|(number, _, listed)| (*number, listed)).chain((first_new..).zip(&new));
+    let context = setup.source.context();
+    let manuscripts = listed.collect::<Vec<_>>().into_par_iter().map(|(number, listed)| {
+        let read = read_one(setup.source, &context, listed);
+        let manuscript = *read.manuscript.filter(|_| read.problems.is_empty())?;
+        let entry = Entry::of(listed, Some(&manuscript), now, |stamp| settled(stamp, begun));
+        Some((number, entry, manuscript))
+    });
+    let manuscripts: Vec<(u32, Entry, Manuscript)> = manuscripts.collect::<Option<_>>()?;
+    let mut olds = changed.into_iter().map(|(number, entry, _)| was(number, entry));
+    for (number, entry, manuscript) in manuscripts {
+        let before = if number < first_new { Some(olds.next()??) } else { None };
+        if let Some(before) = before.as_ref().filter(|before| before.manuscript == manuscript) {
+            let old = &before.entry;
+            let files = (entry.body, entry.sidecar);
+            read.entries.push((number, Some(Entry { body: files.0, sidecar: files.1, ..old.clone() })));
+            continue;
+        }
+        if manuscript.withdrawn != before.as_ref().and_then(|before| before.manuscript.withdrawn.clone()) {
+            return None;
+        }
+        read.pieces.push(Piece { number, entry, manuscript, before: before.is_some().then_some(read.before.len()) });
+        read.before.extend(before);
+    }
+    // What waits for its date, or for its withdrawal, decides when the next build is due; it may only be edited.
+    let is_edited = |at: usize| {
+        let mut same = read.pieces.iter().filter(|piece| piece.before == Some(at));
+        same.any(|piece| piece.entry.standing == Standing::Shown)
+    };
+    let sound = (0..).zip(&read.before).all(|(at, Before { entry, manuscript, .. })| match entry.standing {
+        Standing::Draft => manuscript.withdrawn.is_none(),
+        Standing::Shown => manuscript.withdrawn.is_none() || is_edited(at),
+        Standing::Waits | Standing::Aside => false,
+    });
+    read.pieces.sort_by(|a, b| a.entry.path.cmp(&b.entry.path));
+    sound.then_some(read)
+}
+
+/// The addresses of the files in question as they are now. `None` where an address is taken, or where another article links
+/// to a file that has another address than before.
+fn addresses(look: &Look<'_>, before: &[Before], pieces: &[Piece]) -> Option<HashMap<String, Option<Url>>> {
+    let mut then: HashMap<&str, Option<Url>> =
+        before.iter().map(|before| (before.entry.path.as_str(), address_of(&before.manuscript))).collect();
+    let mut now: HashMap<String, Option<Url>> = then.keys().map(|path| ((*path).to_owned(), None)).collect();
+    let mut taken = BTreeSet::new();
+    for Piece { entry, manuscript, before: was, .. } in pieces {
+        let kept = was.and_then(|at| before.get(at)).is_some_and(|before| before.entry.address == entry.address);
+        if entry.address != 0 && (!taken.insert(entry.address) || !kept && look.may_be_at(entry.address)?) {
+            return None;
+        }
+        now.insert(entry.path.clone(), address_of(manuscript));
+    }
+    for (path, address) in &now {
+        if then.remove(path.as_str()).flatten() != *address && look.may_be_linked(path)? {
+            return None;
+        }
+    }
+    Some(now)
+}
+
+/// A plan of numbers as a plan of places in the newsroom, which is the order of its first feed.
+fn by_place(plan: &Plan, numbers: usize) -> Plan {
+    let mut places = vec![u32::MAX; numbers];
+    let order = plan.feeds.first().map(|feed| feed.articles.as_slice()).unwrap_or_default();
+    for (place, number) in (0..=u32::MAX).zip(order) {
+        if let Some(known) = places.get_mut(*number as usize) {
+            *known = place;
+        }
+    }
+    let mut plan = plan.clone();
+    for article in plan.feeds.iter_mut().flat_map(|feed| &mut feed.articles) {
+        *article = places.get(*article as usize).copied().unwrap_or(u32::MAX);
+    }
+    plan
+}
+
+/// The articles, each in its place, where it is looked at.
+fn seated(order: &[u32], looked_at: &BTreeSet<u32>, read: &BTreeMap<u32, Arc<Article>>) -> Option<Vec<Arc<Article>>> {
+    let article = |place: u32| order.get(place as usize).and_then(|number| read.get(number));
+    let Some(any) = looked_at.first() else { return order.is_empty().then(Vec::new) };
+    let mut articles = vec![article(*any)?.clone(); order.len()];
+    for place in looked_at {
+        articles[*place as usize] = article(*place)?.clone();
+    }
+    Some(articles)
 }

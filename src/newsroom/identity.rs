@@ -14,6 +14,7 @@
 //! that is committed with the articles, sorted by id so that a change is one line in a diff.
 
 use chrono::{DateTime, FixedOffset};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::Hash;
@@ -25,7 +26,7 @@ use super::problem::{Place, Problem};
 const COLUMNS: [&str; 7] = ["id", "path", "section", "slug", "date", "body", "title"];
 
 /// What the register remembers of an article that has no id of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Entry {
     /// Never changes.
     pub id: String,
@@ -171,6 +172,12 @@ impl Register {
         text
     }
 
+    /// A register of these entries, no two of which have one id.
+    pub fn of(mut entries: Vec<Entry>) -> Register {
+        entries.sort_by(|a, b| a.id.cmp(&b.id));
+        Register { entries }
+    }
+
     /// The articles it remembers.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -195,6 +202,18 @@ pub fn assign(
     candidates: &[Candidate<'_>],
     others: &Others<'_>,
     authority: &str,
+) -> (Vec<ArticleId>, Register) {
+    assign_some(register, candidates, others, authority, |_| false)
+}
+
+/// As [`assign`], where all other candidates are known to be what the register says they are: `register` then holds the
+/// entries that none of them has, and `elsewhere` tells whether an id is one of theirs, or one that they bring.
+pub fn assign_some(
+    register: &Register,
+    candidates: &[Candidate<'_>],
+    others: &Others<'_>,
+    authority: &str,
+    elsewhere: impl Fn(&str) -> bool,
 ) -> (Vec<ArticleId>, Register) {
     let entries = &register.entries;
     let Others { given, own, held } = others;
@@ -246,13 +265,12 @@ pub fn assign(
     for (candidate, entry) in candidates.iter().zip(&matching.entry_of) {
         let id = match entry {
             Some(e) => entries[*e].id.clone(),
-            None => mint(candidate, authority, &mut taken),
+            None => mint(candidate, authority, |id| !elsewhere(id) && taken.insert(id.to_owned())),
         };
         ids.push(ArticleId(id.clone()));
         now.push(Entry::new(id, candidate));
     }
-    now.sort_by(|a, b| a.id.cmp(&b.id));
-    (ids, Register { entries: now })
+    (ids, Register::of(now))
 }
 
 struct Matching {
@@ -308,7 +326,7 @@ impl Matching {
 }
 
 /// `tag:<authority>,<day>:<section>/<slug>`, with a number where that is taken.
-fn mint(candidate: &Candidate<'_>, authority: &str, taken: &mut HashSet<String>) -> String {
+fn mint(candidate: &Candidate<'_>, authority: &str, mut is_free: impl FnMut(&str) -> bool) -> String {
     let escape = |text: &str| {
         let mut out = String::new();
         for byte in text.bytes() {
@@ -324,7 +342,7 @@ fn mint(candidate: &Candidate<'_>, authority: &str, taken: &mut HashSet<String>)
     let base = format!("tag:{authority},{day}:{}/{}", escape(candidate.section), escape(candidate.slug));
     let mut id = base.clone();
     let mut number = 2;
-    while !taken.insert(id.clone()) {
+    while !is_free(&id) {
         id = format!("{base}-{number}");
         number += 1;
     }

@@ -90,10 +90,13 @@ pub struct Rebuilt {
 pub enum Scope<'a> {
     /// All of them: each is looked at.
     All,
-    /// Those that carry an article at one of these places of [`Newsroom::articles`]. All others are known and as they were
-    /// (see [`untouched`]).
-    Around(&'a BTreeSet<u32>),
+    /// These: the number of the feed in the plan, and the page. All others are known and as they were (see [`untouched`]).
+    Only(&'a BTreeSet<Sheaf>),
 }
+
+/// The three documents that tell the same: the number of the feed in the plan, and the archive page (`None` for the current
+/// documents).
+pub type Sheaf = (usize, Option<usize>);
 
 /// Builds every feed, page and list of a newsroom into a folder. If another build has the folder, calls `on_wait` and waits.
 ///
@@ -130,7 +133,7 @@ pub fn rebuild(
 ) -> Result<Rebuilt, BuildError> {
     let is_fresh = |path: &String, key: u64| {
         known.get(path).is_some_and(|known| {
-            known.key == key && (matches!(scope, Scope::Around(_)) || there.get(path) == Some(&known.stamp))
+            known.key == key && (matches!(scope, Scope::Only(_)) || there.get(path) == Some(&known.stamp))
         })
     };
     // Pages first: a fault in a template must not leave half of the folder new.
@@ -154,7 +157,7 @@ pub fn rebuild(
     let done = press.done.into_inner().unwrap_or_else(PoisonError::into_inner);
     built?;
     printed.extend(done.printed);
-    let untouched = known.keys().filter(|_| matches!(scope, Scope::Around(_)));
+    let untouched = known.keys().filter(|_| matches!(scope, Scope::Only(_)));
     let kept = printed.keys().chain(untouched).map(String::as_str).collect::<BTreeSet<_>>();
     let removed = folder.sweep(there.keys(), &kept)?;
     let mut report = BuildReport {
@@ -182,24 +185,12 @@ pub fn untouched(there: &BTreeMap<String, Stamp>, known: &Known) -> bool {
     })
 }
 
-/// The places of all articles that pages name, whatever else is built, and of the oldest, where the newsroom begins.
+/// The places of all articles that are looked at whatever is built: those that pages name, and the oldest, with which the
+/// newsroom begins.
 pub fn headlines(plan: &Plan) -> impl Iterator<Item = u32> {
-    let named = plan.feeds.iter().flat_map(|feed| feed.articles.iter().copied().take(HEADLINES));
-    named.chain(plan.feeds.iter().filter_map(|feed| feed.articles.last().copied()))
-}
-
-/// The places of all articles that stand in one document of a feed with one of `places`.
-pub fn neighbours(plan: &Plan, places: &BTreeSet<u32>, items: usize) -> BTreeSet<u32> {
-    let around = |feed: &Feed| {
-        let ranges: BTreeSet<(usize, usize)> = places
-            .iter()
-            .filter_map(|place| feed.articles.binary_search(place).ok())
-            .map(|at| archive::page_of(feed.articles.len(), items, at))
-            .map(|range| (range.start, range.end))
-            .collect();
-        ranges.into_iter().flat_map(|(from, to)| feed.articles[from..to].to_vec()).collect::<Vec<u32>>()
-    };
-    plan.feeds.iter().flat_map(around).collect()
+    let is_page = |feed: &&Feed| feed.page_path().is_some();
+    let named = plan.feeds.iter().filter(is_page).flat_map(|feed| feed.articles.iter().copied().take(HEADLINES));
+    named.chain(plan.feeds.iter().filter_map(|feed| feed.articles.last().copied()).max())
 }
 
 /// A page for people, or the list of feeds.
@@ -244,24 +235,21 @@ struct Sheet<'a> {
 fn sheets<'a>(order: &Order<'a>, is_fresh: impl Fn(&String, u64) -> bool + Sync, scope: Scope<'_>) -> Vec<Sheet<'a>> {
     let keys: Vec<u64> = match scope {
         Scope::All => order.newsroom.articles.par_iter().map(|article| key_of(article)).collect(),
-        Scope::Around(_) => Vec::new(),
+        Scope::Only(_) => Vec::new(),
     };
     let key = |at: u32| keys.get(at as usize).copied().unwrap_or_else(|| key_of(&order.newsroom.articles[at as usize]));
+    let items = order.options.items;
     let of_feed = |(at, feed): (usize, &'a Feed)| {
-        let mut documents = feed.documents(order.newsroom, order.options.items);
-        if let Scope::Around(places) = scope {
-            documents.retain(|document| {
-                let carried = &feed.articles[document.range.clone()];
-                places.iter().any(|place| carried.binary_search(place).is_ok())
-            });
-        }
+        let left_out = |page| matches!(scope, Scope::Only(sheaves) if !sheaves.contains(&(at, page)));
         let sheet = |document: Document<'a>| {
             let key = document_key(order.newsroom, &document, key);
             let paths = Format::ALL.map(|format| document.path(format));
             let stale = !paths.iter().all(|path| is_fresh(path, key));
             Sheet { feed: at, document, paths, key, stale }
         };
-        documents.into_iter().map(sheet).collect::<Vec<_>>()
+        let spans = archive::spans(feed.articles.len(), items).filter(|(page, _)| !left_out(*page));
+        let documents = spans.map(|(page, range)| feed.document(order.newsroom, items, page, range));
+        documents.map(sheet).collect::<Vec<_>>()
     };
     order.plan.feeds.par_iter().enumerate().flat_map_iter(of_feed).collect()
 }

@@ -177,7 +177,7 @@ impl Folder {
     }
 
     /// Removes feeds, feed pages and lists that this program made and that are not in `kept` (paths as for
-    /// [`Self::put`]), unfinished files of builds that were killed, and folders that are empty then. Whatever has another
+    /// [`Self::lay`]), unfinished files of builds that were killed, and folders that are empty then. Whatever has another
     /// name, or another maker, stays. `there` are the folder's files. Answers what it removed, in order.
     ///
     /// # Errors

@@ -61,12 +61,23 @@ pub fn read(options: &Options, now: DateTime<Utc>) -> Result<Material<Folder>, F
 /// # Errors
 /// The folder itself cannot be read.
 pub fn walk(options: &Options) -> Result<(Vec<Listed>, Vec<Problem>), Failure> {
+    walk_without(options, &|_| false)
+}
+
+/// As [`walk`], but without the articles for which `without` says so; it is asked once for each, from many threads.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_without(
+    options: &Options,
+    without: &(dyn Fn(&Listed) -> bool + Sync),
+) -> Result<(Vec<Listed>, Vec<Problem>), Failure> {
     let entries = std::fs::read_dir(&options.folder).map_err(|error| {
         Failure::new(Kind::Configuration, format!("the folder of articles, {}, cannot be read", options.name))
             .because(error)
             .hint("Make the folder, or name another with `articles:` in the configuration.")
     })?;
-    let found = Walk { root: &options.folder, name: &options.name }.all(entries);
+    let found = Walk { root: &options.folder, name: &options.name, without }.all(entries);
     Ok((found.listed, found.problems))
 }
 
@@ -174,12 +185,28 @@ impl Bodies for Folder {
     }
 }
 
-/// A file's stamp, by its path in the folder.
-///
-/// # Errors
-/// It is not there, or may not be asked.
-pub fn stamp(options: &Options, path: &str) -> std::io::Result<Stamp> {
-    std::fs::metadata(options.folder.join(path)).map(|metadata| Stamp::of(&metadata))
+/// As [`walk`], but only articles whose files are named like this one but for their ending. `None` where it is not as plain
+/// as that: then [`walk`] says what is wrong.
+pub fn walk_beside(options: &Options, path: &str) -> Option<Vec<Listed>> {
+    let mut files = Vec::new();
+    for path in beside(path) {
+        match std::fs::metadata(options.folder.join(&path)) {
+            Ok(metadata) if metadata.is_file() => files.push((path, Stamp::of(&metadata))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            _ => return None,
+        }
+    }
+    files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let mut problems = Vec::new();
+    let listed = walk::pairs(&options.name, files, &mut problems);
+    problems.is_empty().then_some(listed)
+}
+
+/// Every file that may stand beside this one, which has an ending of ours: its body, its sidecar, and itself.
+pub fn beside(path: &str) -> impl Iterator<Item = String> {
+    let stem = split_ending(path).0.to_owned();
+    let endings = link::BODY_ENDINGS.iter().chain(&walk::SIDECAR_ENDINGS);
+    endings.map(move |ending| format!("{stem}.{ending}"))
 }
 
 /// Whether a file, by its path in the folder, may be an article's; others are not looked at.

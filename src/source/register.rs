@@ -1,6 +1,8 @@
 //! The register of ids, kept beside the articles and committed with them.
 
-use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Failure, Kind};
@@ -44,14 +46,26 @@ impl Ids {
     /// It cannot be written. Then nothing may be published: the next build could make other ids.
     pub fn save(&self) -> Result<bool, Failure> {
         let Some(text) = self.changed() else { return Ok(false) };
-        replace(&self.path, &text).map(|()| true).map_err(|error| {
-            Failure::new(Kind::Unavailable, format!("the articles' ids cannot be kept in {}", self.path.display()))
-                .because(error)
-                .hint(
-                    "Make the folder writable, or give each article an `id`. Without a record of its id, an article would \
-                     come to readers as new when it is renamed.",
-                )
-        })
+        replace(&self.path, &text).map(|()| true).map_err(|error| not_kept(&self.path, &error))
+    }
+
+    /// The register as it is now.
+    pub fn register(&self) -> &Register {
+        &self.now
+    }
+}
+
+fn not_kept(path: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::new(Kind::Unavailable, format!("the articles' ids cannot be kept in {}", path.display()))
+        .because(error);
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            failure.hint("Make room and run it again; nothing was published, and the ids that were there are whole.")
+        }
+        _ => failure.hint(
+            "Make the folder writable, or give each article an `id`. Without a record of its id, an article would come \
+             to readers as new when it is renamed.",
+        ),
     }
 }
 
@@ -60,32 +74,121 @@ pub fn stamp(folder: &Path) -> Option<Stamp> {
     std::fs::metadata(folder.join(FILE_NAME)).ok().map(|metadata| Stamp::of(&metadata))
 }
 
-/// Replaces entries of a folder's register by others of the same ids, without looking at the rest of it. Answers `false`,
-/// and does nothing, where the register does not hold exactly those entries, or the others take more or less room: then
-/// it has to be read and written as a whole.
+/// A change of some entries of a register, prepared and not yet made.
+#[derive(Debug)]
+pub struct Amendment {
+    path: PathBuf,
+    how: How,
+}
+
+#[derive(Debug)]
+enum How {
+    /// Lines of the same lengths, by their places in the file.
+    InPlace(Vec<(u64, String)>),
+    /// The whole file.
+    Anew(String),
+}
+
+/// Prepares to take some entries out of a folder's register, and to put others in. `None` where the register does not hold
+/// exactly those entries, or is not as [`Register::to_csv`] writes it: then it has to be read as a whole.
 ///
-/// What changes when a text is edited is the hash of its body, which always has sixteen digits; they are written in their
+/// # Errors
+/// The register cannot be read.
+pub fn amendment(folder: &Path, out: &[Entry], into: &[Entry]) -> std::io::Result<Option<Amendment>> {
+    let path = folder.join(FILE_NAME);
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Register::default().to_csv(),
+        read => read?,
+    };
+    let line = |entry: &Entry| {
+        let mut line = String::new();
+        entry.write(&mut line);
+        line
+    };
+    let how = in_place(&text, out, into, line).or_else(|| anew(&text, out, into, line));
+    Ok(how.map(|how| Amendment { path, how }))
+}
+
+/// What changes when a text is edited is the hash of its body, which always has sixteen digits; they can be written in their
 /// place. Should the power fail between two of them, the article is still known by its path and title.
-pub fn amend(folder: &Path, changes: &[(Entry, Entry)]) -> std::io::Result<bool> {
-    let mut file = std::fs::File::options().read(true).write(true).open(folder.join(FILE_NAME))?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    let mut places = Vec::new();
-    for (old, new) in changes {
-        let (mut there, mut then) = ("\n".to_owned(), "\n".to_owned());
-        old.write(&mut there);
-        new.write(&mut then);
-        match memchr::memmem::find(&text, there.as_bytes()) {
-            Some(at) if there.len() == then.len() => places.push((at, then)),
-            _ => return Ok(false),
+fn in_place(text: &str, out: &[Entry], into: &[Entry], line: impl Fn(&Entry) -> String) -> Option<How> {
+    let same = out.len() == into.len() && out.iter().zip(into).all(|(out, into)| out.id == into.id);
+    let place = |(out, into): (&Entry, &Entry)| {
+        let (there, then) = (format!("\n{}", line(out)), line(into));
+        let at = memchr::memmem::find(text.as_bytes(), there.as_bytes()).filter(|_| there.len() == then.len() + 1)?;
+        Some((at as u64 + 1, then))
+    };
+    same.then(|| out.iter().zip(into).map(place).collect::<Option<_>>())?.map(How::InPlace)
+}
+
+/// The whole text; entries come sorted by id.
+fn anew(text: &str, out: &[Entry], into: &[Entry], line: impl Fn(&Entry) -> String) -> Option<How> {
+    let mut records = records(text);
+    let header = Register::default().to_csv();
+    let mut new = String::with_capacity(text.len() + 256 * into.len());
+    new.push_str(records.next().filter(|first| *first == header)?);
+    let out: BTreeSet<String> = out.iter().map(&line).collect();
+    let mut into = into.iter().peekable();
+    let mut taken = 0;
+    for record in records {
+        while let Some(entry) = into.next_if(|entry| entry.id.as_str() < &*id_of(record)) {
+            new.push_str(&line(entry));
+        }
+        if out.contains(record) {
+            taken += 1;
+        } else {
+            new.push_str(record);
         }
     }
-    for (at, line) in places {
-        file.seek(SeekFrom::Start(at as u64))?;
-        file.write_all(line.as_bytes())?;
+    into.for_each(|entry| new.push_str(&line(entry)));
+    (taken == out.len()).then_some(How::Anew(new))
+}
+
+/// The records of a CSV text with their line ends.
+fn records(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let mut quoted = false;
+        let end = memchr::memchr2_iter(b'"', b'\n', rest.as_bytes()).find(|at| {
+            quoted ^= rest.as_bytes()[*at] == b'"';
+            !quoted && rest.as_bytes()[*at] == b'\n'
+        });
+        let (record, after) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+        rest = after;
+        Some(record).filter(|record| !record.is_empty())
+    })
+}
+
+/// A record's first field.
+fn id_of(record: &str) -> Cow<'_, str> {
+    match record.strip_prefix('"') {
+        None => Cow::Borrowed(record.split(',').next().unwrap_or_default()),
+        Some(quoted) => {
+            let end = quoted.replace("\"\"", "\0\0").find('"').unwrap_or(quoted.len());
+            Cow::Owned(quoted[..end].replace("\"\"", "\""))
+        }
     }
-    file.sync_data()?;
-    Ok(true)
+}
+
+impl Amendment {
+    /// Changes the register; waits until the change is on the disk.
+    ///
+    /// # Errors
+    /// It cannot be written. Then nothing may be published: the next build could make other ids.
+    pub fn save(&self) -> Result<(), Failure> {
+        let save = || match &self.how {
+            How::Anew(text) => replace(&self.path, text),
+            How::InPlace(lines) => {
+                let mut file = std::fs::File::options().write(true).open(&self.path)?;
+                for (at, line) in lines {
+                    file.seek(SeekFrom::Start(*at))?;
+                    file.write_all(line.as_bytes())?;
+                }
+                file.sync_data()
+            }
+        };
+        save().map_err(|error| not_kept(&self.path, &error))
+    }
 }
 
 /// A register as read.
@@ -136,4 +239,55 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, title: &str) -> Entry {
+        Entry { id: id.into(), path: format!("news/{id}.md"), title: title.into(), ..Entry::default() }
+    }
+
+    /// What the register is after a change; `None` where it has to be read as a whole.
+    fn amended(there: &[Entry], out: &[Entry], into: &[Entry]) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE_NAME), Register::of(there.to_vec()).to_csv()).unwrap();
+        let amendment = amendment(folder.path(), out, into).unwrap()?;
+        amendment.save().unwrap();
+        Some(std::fs::read_to_string(folder.path().join(FILE_NAME)).unwrap())
+    }
+
+    #[test]
+    fn an_amended_register_is_what_a_new_one_would_be() {
+        let there = [entry("a", "One"), entry("c,\"c\"", "Two, or\n\"three\""), entry("d", "Four"), entry("f", "Five")];
+        let hashed = |body| Entry { body: Some(body), ..there[2].clone() };
+        for (out, into) in [
+            (vec![], vec![entry("b", "New"), entry("g", "Last")]),
+            (vec![], vec![entry("A", "First")]),
+            (vec![there[1].clone(), there[3].clone()], vec![]),
+            (vec![there[1].clone()], vec![entry("c,\"c\"", "Another\ntitle")]),
+            (vec![there[2].clone()], vec![hashed(7)]),
+            (there.to_vec(), vec![]),
+        ] {
+            let mut wanted: Vec<Entry> = there.iter().filter(|entry| !out.contains(entry)).cloned().collect();
+            wanted.extend(into.clone());
+            assert_eq!(amended(&there, &out, &into), Some(Register::of(wanted).to_csv()), "{out:?} {into:?}");
+        }
+        let mut hashed_there = there.to_vec();
+        hashed_there[2] = hashed(7);
+        let wanted = [there[0].clone(), there[1].clone(), hashed(8), there[3].clone()];
+        assert_eq!(amended(&hashed_there, &[hashed(7)], &[hashed(8)]), Some(Register::of(wanted.to_vec()).to_csv()));
+    }
+
+    #[test]
+    fn a_register_that_says_something_else_is_left_alone() {
+        let there = [entry("a", "One"), entry("b", "Two")];
+        assert_eq!(amended(&there, &[entry("a", "Other")], &[entry("a", "One")]), None);
+        assert_eq!(amended(&there, &[entry("c", "Three")], &[]), None);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE_NAME), "path,id\n").unwrap();
+        assert!(amendment(folder.path(), &[], &there).unwrap().is_none());
+    }
 }

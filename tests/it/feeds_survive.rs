@@ -54,6 +54,139 @@ fn a_build_that_is_killed_while_it_writes_leaves_every_document_old_or_new() {
     assert!(room::files(&room.path("feeds")) == new, "something was left behind");
 }
 
+/// The same command; no file may become larger than so many blocks of 512 bytes, and whoever tries is told that it cannot.
+#[cfg(unix)]
+fn refused_beyond(blocks: usize, whole: &Command) -> Command {
+    let mut command = killed_beyond(blocks, whole);
+    let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
+    command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec sh \"$@\"", "sh"]).args(arguments);
+    command.current_dir(whole.get_current_dir().unwrap());
+    command
+}
+
+/// Whether every document in `there` is the old or the new one, and nothing unfinished lies about. How many are new.
+#[cfg(unix)]
+fn old_or_new(there: &Files, old: &Files, new: &Files, when: &str) -> usize {
+    for (name, bytes) in there {
+        assert!(!name.contains(".pressrun-"), "{name} was left, {when}");
+        assert!(old.get(name) == Some(bytes) || new.get(name) == Some(bytes), "{name} is neither, {when}");
+    }
+    for name in old.keys().filter(|name| new.contains_key(*name)) {
+        assert!(there.contains_key(name), "{name} has gone, {when}");
+    }
+    there.iter().filter(|(name, bytes)| old.get(*name) != Some(bytes)).count()
+}
+
+#[cfg(unix)]
+type Files = std::collections::BTreeMap<String, Vec<u8>>;
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_refuses_leaves_every_document_old_or_new_and_says_what_to_do() {
+    let new_article = |room: &Room| {
+        let text = "---\ntitle: A late piece\ndate: 2026-02-27T08:00:00-06:00\nauthors: [A. Reporter]\n---\n\nLate.\n";
+        fs::write(room.path("articles/campus/a-late-piece.md"), text).unwrap();
+    };
+    let edit = |room: &Room| {
+        let path = room.path("articles/campus/a-late-piece.md");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "\nCorrected.\n").unwrap();
+    };
+    let changes: [&dyn Fn(&Room); 3] = [&rename, &new_article, &edit];
+    let room = Room::sample();
+    room.run(&["build"]).fine();
+    for (number, change) in changes.iter().enumerate() {
+        let old = room::files(&room.path("feeds"));
+        change(&room);
+        // What it should become, built elsewhere.
+        let other = Room::sample();
+        for path in ["config.yaml", "articles/ids.csv", "articles/campus/a-late-piece.md"] {
+            fs::copy(room.path(path), other.path(path)).ok();
+        }
+        other.run(&["build"]).fine();
+        let new = room::files(&other.path("feeds"));
+        assert!(old != new, "change {number} changed nothing");
+        let mut refused = 0;
+        for blocks in [0, 1, 8, 24, 64, 128] {
+            let when = format!("change {number}, {blocks} blocks");
+            let ids = fs::read(room.path("articles/ids.csv")).unwrap();
+            let ended = refused_beyond(blocks, &room.command(&["build"])).output().unwrap();
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            old_or_new(&room::files(&room.path("feeds")), &old, &new, &when);
+            if ended.status.success() {
+                continue;
+            }
+            refused += 1;
+            assert_eq!(ended.status.code(), Some(4), "{when}: {said}");
+            assert!(said.to_lowercase().contains("make room"), "{when}: {said}");
+            assert!(said.contains("feeds/") || said.contains("ids.csv"), "it does not say which file, {when}: {said}");
+            let now = fs::read(room.path("articles/ids.csv")).unwrap();
+            assert!(now == ids || now == fs::read(other.path("articles/ids.csv")).unwrap(), "{when}");
+        }
+        assert!(refused >= 3, "only {refused} builds were refused");
+        room.run(&["build"]).fine();
+        assert!(room::files(&room.path("feeds")) == new, "something is missing after change {number}");
+    }
+}
+
+/// A disk of so many kilobytes that are free, on which the built feeds stand: a file system of its own, in a namespace of
+/// its own, so that nobody has to be root. The feeds as they are afterwards are copied beside.
+#[cfg(target_os = "linux")]
+fn on_a_disk_with(free: usize, room: &Room) -> std::process::Output {
+    let script = r#"
+        size=$(( $(du -sk feeds | cut -f1) + 256 ))
+        mkdir disk && mount -t tmpfs -o size=${size}k tmpfs disk && cp -a feeds/. disk/ || exit 99
+        mount --bind disk feeds || exit 99
+        dd if=/dev/zero of=disk/filler bs=1k count=$size 2>/dev/null
+        truncate -s $(( $(stat -c %s disk/filler) - $1 * 1024 )) disk/filler
+        shift
+        "$@"
+        code=$?
+        rm disk/filler && cp -a disk/. left/ || exit 99
+        exit $code
+    "#;
+    let whole = room.command(&["build"]);
+    let _ = fs::remove_dir_all(room.path("left"));
+    let _ = fs::remove_dir(room.path("disk"));
+    fs::create_dir(room.path("left")).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", &free.to_string()]);
+    command.arg(whole.get_program()).args(whole.get_args()).current_dir(whole.get_current_dir().unwrap());
+    command.output().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_every_document_old_or_new() {
+    // A container may forbid it; then files that may not grow have to do, which the test above has.
+    let mut trial = Command::new("unshare");
+    trial.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "x", "/mnt"]);
+    let may = trial.output().is_ok_and(|ended| ended.status.success());
+    if !may {
+        eprintln!("no disk of its own may be made here: only files that may not grow were tried");
+        return;
+    }
+    let room = Room::sample();
+    room.run(&["build"]).fine();
+    let old = room::files(&room.path("feeds"));
+    rename(&room);
+    let other = Room::sample();
+    rename(&other);
+    other.run(&["build"]).fine();
+    let new = room::files(&other.path("feeds"));
+    let mut news = Vec::new();
+    for free in [0, 4, 40, 128, 240] {
+        let ended = on_a_disk_with(free, &room);
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(4), "{free}: {said}");
+        assert!(said.contains("the disk is full: ") && said.contains("make room"), "{free}: {said}");
+        news.push(old_or_new(&room::files(&room.path("left")), &old, &new, &format!("{free} KB")));
+    }
+    assert_eq!(news[0], 0, "something was written on a full disk");
+    room.run(&["build"]).fine();
+    assert!(room::files(&room.path("feeds")) == new);
+}
+
 #[test]
 fn a_reader_in_the_middle_of_a_feed_reads_the_old_one_to_its_end() {
     let room = Room::sample();

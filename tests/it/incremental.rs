@@ -8,6 +8,7 @@ use pressrun::newsroom::{Masthead, Problem, Section};
 use pressrun::source;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ struct Room {
     title: String,
     section_title: String,
     hour: u32,
+    /// Whether there are feeds by tag, author and year, too.
+    families: bool,
 }
 
 #[derive(Clone)]
@@ -55,6 +58,7 @@ impl Room {
             title: "The Paper".into(),
             section_title: "Campus".into(),
             hour: 0,
+            families: true,
         };
         (0..20).for_each(|_| room.add());
         room
@@ -212,6 +216,16 @@ impl Room {
         }
     }
 
+    fn families() -> Vec<Extra> {
+        let extra = |by, content| Extra { by, content };
+        vec![
+            extra(By::Tag, Content::Full),
+            extra(By::Author, Content::Summary),
+            extra(By::Year, Content::Summary),
+            extra(By::Section, Content::Summary),
+        ]
+    }
+
     fn build(&self, articles: &str, feeds: &str, cache: &str) -> Built {
         self.build_and_tell(articles, feeds, cache).0
     }
@@ -220,15 +234,9 @@ impl Room {
     fn build_and_tell(&self, articles: &str, feeds: &str, cache: &str) -> (Built, Vec<Problem>) {
         let source = self.source(self.path(articles));
         let templates = Templates::embedded();
-        let extra = |by, content| Extra { by, content };
         let feed = Options {
             items: self.items,
-            extra: vec![
-                extra(By::Tag, Content::Full),
-                extra(By::Author, Content::Summary),
-                extra(By::Year, Content::Summary),
-                extra(By::Section, Content::Summary),
-            ],
+            extra: if self.families { Self::families() } else { Vec::new() },
             ..Options::default()
         };
         let (folder, cache) = (self.path(feeds), self.path(cache));
@@ -311,6 +319,175 @@ fn a_build_with_a_cache_leaves_what_a_build_without_one_leaves() {
             Ok(())
         })
         .unwrap();
+}
+
+/// What happens every day: a text, a title, an author, a tag, a section, a file's name or a date changes; an article comes,
+/// goes, is a draft, or waits for its date.
+fn an_everyday_step(room: &mut Room, what: u8, which: u16) {
+    let n = room.made;
+    let at = usize::from(which) % room.pieces.len().max(1);
+    match what {
+        0..=10 => room.happen([0, 4, 5, 6, 7, 8, 9, 13, 14, 15, 18][usize::from(what)], which),
+        // Not in the future, where it would wait.
+        11 if !room.pieces.is_empty() => {
+            room.pieces[at].date = format!("2026-0{}-{:02}T08:00:00Z", 1 + which % 2, 1 + which % 28);
+            room.save(at);
+        }
+        12 if !room.pieces.is_empty() => {
+            room.pieces[at].more = if room.pieces[at].more.is_empty() { "draft: true\n" } else { "" }.into();
+            room.save(at);
+        }
+        13 if !room.pieces.is_empty() => {
+            room.pieces[at].title = format!("Retitled without an id {n}");
+            room.pieces[at].id = None;
+            room.save(at);
+        }
+        14 => {
+            // It stands beside all others, and waits.
+            room.add();
+            let at = room.pieces.len() - 1;
+            room.pieces[at].date = "2027-01-01T00:00:00Z".into();
+            room.save(at);
+            room.pieces.pop();
+        }
+        _ => room.add(),
+    }
+}
+
+#[test]
+fn everyday_changes_never_put_the_newsroom_together() {
+    let steps = prop::collection::vec(prop::collection::vec((0_u8..16, any::<u16>()), 1..4), 10);
+    let config = Config { cases: 8, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
+    TestRunner::new(config)
+        .run(&steps, |steps| {
+            let mut room = Room::new();
+            room.families = false;
+            std::thread::sleep(TICK);
+            room.compare()?;
+            for happenings in steps {
+                std::thread::sleep(TICK);
+                for (what, which) in &happenings {
+                    an_everyday_step(&mut room, *what, *which);
+                }
+                std::thread::sleep(TICK);
+                let built = room.compare()?;
+                prop_assert!(built.material.is_none(), "all was put together after {:?}", happenings);
+            }
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn everyday_changes_reach_the_feeds_of_tags_authors_and_years() {
+    let steps = prop::collection::vec(prop::collection::vec((0_u8..16, any::<u16>()), 1..3), 10);
+    let config = Config { cases: 8, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
+    let (small, all) = (Cell::new(0), Cell::new(0));
+    TestRunner::new(config)
+        .run(&steps, |steps| {
+            let mut room = Room::new();
+            std::thread::sleep(TICK);
+            room.compare()?;
+            for happenings in steps {
+                std::thread::sleep(TICK);
+                for (what, which) in happenings {
+                    an_everyday_step(&mut room, what, which);
+                }
+                std::thread::sleep(TICK);
+                // A tag's, an author's or a year's first or last article makes another list of feeds.
+                small.set(small.get() + u32::from(room.compare()?.material.is_none()));
+                all.set(all.get() + 1);
+            }
+            Ok(())
+        })
+        .unwrap();
+    let (small, all) = (small.get(), all.get());
+    assert!(small * 2 > all, "only {small} of {all} builds did what changed and no more");
+}
+
+#[test]
+fn a_new_article_touches_the_current_documents_until_a_page_is_full() {
+    let mut room = Room::new();
+    room.families = false;
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    let mut pages = 0;
+    for hour in 0..8 {
+        std::thread::sleep(TICK);
+        room.add();
+        let at = room.pieces.len() - 1;
+        room.pieces[at].date = format!("2026-02-28T{:02}:30:00Z", 10 + hour);
+        room.save(at);
+        let section = room.pieces[at].path.split('/').next().unwrap().to_owned();
+        std::thread::sleep(TICK);
+        let before = stamps(&room.path("feeds"));
+        let built = room.compare().unwrap();
+        assert!(built.material.is_none(), "the newsroom was put together for one new article");
+        let current = ["rss.xml", "atom.xml", "feed.json", "index.html"].map(String::from);
+        let current: Vec<String> =
+            current.iter().cloned().chain(current.iter().map(|name| format!("{section}/{name}"))).collect();
+        let (new, old): (Vec<String>, Vec<String>) = built
+            .report
+            .changed
+            .into_iter()
+            .filter(|name| !current.contains(name))
+            .partition(|name| !before.contains_key(name));
+        pages += new.len();
+        assert!(new.iter().all(|name| name.contains("archive/")), "{new:?}");
+        // The page that was the newest points to the one after it from now on; JSON Feed knows no such link.
+        assert!(old.len() * 3 == new.len() * 2 && old.iter().all(|name| name.contains("archive/")), "{old:?} {new:?}");
+    }
+    assert!(pages >= 6 && pages.is_multiple_of(3), "{pages} archive documents for eight articles");
+
+    // It is withdrawn from sight, and appears with another date; nothing old is touched.
+    let newest = room.pieces.len() - 1;
+    for date in ["2026-02-28T23:00:00Z", "2026-02-28T17:10:00Z"] {
+        std::thread::sleep(TICK);
+        room.pieces[newest].date = date.into();
+        room.save(newest);
+        std::thread::sleep(TICK);
+        let built = room.compare().unwrap();
+        assert!(built.material.is_none() && built.report.changed.iter().all(|name| !name.contains("archive/")));
+    }
+}
+
+#[test]
+fn a_link_to_an_article_that_comes_or_goes_is_followed() {
+    let mut room = Room::new();
+    room.families = false;
+    room.pieces[0].body = "See [there](../culture/later.md) and [here](piece-3.md).\n".into();
+    room.save(0);
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    room.add();
+    let (at, path) = (room.pieces.len() - 1, "culture/later.md".to_owned());
+    room.rename(at, path);
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    assert!(fs::read_to_string(room.path("feeds/atom.xml")).unwrap().contains("paper.example/culture/later"));
+    std::thread::sleep(TICK);
+    room.rename(at, "culture/never.md".to_owned());
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    // One comes whose address is taken, and goes again.
+    std::thread::sleep(TICK);
+    room.pieces[3].more = "url: https://paper.example/one\n".into();
+    room.pieces[4].more = "url: https://paper.example/one\n".into();
+    room.save(3);
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    room.save(4);
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    room.pieces[4].more = String::new();
+    room.save(4);
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
+    // And one that brings another's id.
+    room.pieces[5].id = Some("tag:paper.example,2026:3".into());
+    room.save(5);
+    std::thread::sleep(TICK);
+    room.compare().unwrap();
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::newsroom::link::BODY_ENDINGS;
 use crate::stamp::Stamp;
 
 /// Endings of files that hold metadata only.
-const SIDECAR_ENDINGS: [&str; 2] = ["yaml", "yml"];
+pub(super) const SIDECAR_ENDINGS: [&str; 2] = ["yaml", "yml"];
 /// Folders in folders; deeper is a loop or a mistake.
 const MAX_DEPTH: usize = 32;
 /// Entries of a folder that one thread takes at a time.
@@ -31,6 +31,8 @@ pub(super) struct Walk<'a> {
     pub(super) root: &'a Path,
     /// As a person would name it.
     pub(super) name: &'a str,
+    /// Articles that are not to be listed.
+    pub(super) without: &'a (dyn Fn(&Listed) -> bool + Sync),
 }
 
 /// What an entry of a folder turns out to be.
@@ -68,7 +70,10 @@ impl Walk<'_> {
         }
         files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         folders.sort_unstable();
-        let mut found = Found { listed: self.pairs(files, &mut problems), problems };
+        let mut listed = pairs(self.name, files, &mut problems);
+        // At once, folder by folder: most builds list next to nothing.
+        listed.retain(|listed| !(self.without)(listed));
+        let mut found = Found { listed, problems };
         for below in folders.par_iter().map(|path| self.folder(path, above)).collect::<Vec<_>>() {
             found.listed.extend(below.listed);
             found.problems.extend(below.problems);
@@ -123,46 +128,45 @@ impl Walk<'_> {
             Err(error) => alone(unreadable(self.name, path, &error)),
         }
     }
+}
 
-    /// Puts the files of one folder, sorted by name, together to articles: bodies and their sidecars.
-    fn pairs(&self, files: Vec<(String, Stamp)>, problems: &mut Vec<Problem>) -> Vec<Listed> {
-        let alone = |(path, stamp)| Listed { path, body: Some(stamp), sidecar: None };
-        let Some(first) = files.first().map(|(path, _)| split_ending(path).1) else { return Vec::new() };
-        if BODY_ENDINGS.contains(&first) && files.iter().all(|(path, _)| split_ending(path).1 == first) {
-            // The usual case: no two of them can have one name.
-            return files.into_iter().map(alone).collect();
-        }
-        let (sidecars, bodies): (Vec<_>, Vec<_>) =
-            files.into_iter().partition(|(path, _)| SIDECAR_ENDINGS.contains(&split_ending(path).1));
-        let mut listed: Vec<Listed> = Vec::with_capacity(bodies.len());
-        let mut by_stem: HashMap<String, usize> = HashMap::new();
-        let another = |path: &str, other: &str| {
-            Problem::new(format!("{}/{path}", self.name), format!("there is also {}/{other}", self.name))
-        };
-        for (path, stamp) in bodies {
-            if let Some(&other) = by_stem.get(split_ending(&path).0) {
-                problems.push(
-                    another(&path, &listed[other].path)
-                        .help("two bodies of one name are two articles with one address; rename one of them"),
-                );
-                continue;
-            }
-            by_stem.insert(split_ending(&path).0.to_owned(), listed.len());
-            listed.push(alone((path, stamp)));
-        }
-        for (path, stamp) in sidecars {
-            if let Some(&body) = by_stem.get(split_ending(&path).0) {
-                match &listed[body].sidecar {
-                    None => listed[body].sidecar = Some((path, stamp)),
-                    Some((other, _)) => problems.push(another(&path, other).help("keep one of the two")),
-                }
-            } else {
-                listed.push(Listed { path: path.clone(), body: None, sidecar: Some((path, stamp)) });
-            }
-        }
-        listed.sort_by(|a, b| a.path.cmp(&b.path));
-        listed
+/// Puts the files of one folder, sorted by name, together to articles: bodies and their sidecars.
+pub(super) fn pairs(name: &str, files: Vec<(String, Stamp)>, problems: &mut Vec<Problem>) -> Vec<Listed> {
+    let alone = |(path, stamp)| Listed { path, body: Some(stamp), sidecar: None };
+    let Some(first) = files.first().map(|(path, _)| split_ending(path).1) else { return Vec::new() };
+    if BODY_ENDINGS.contains(&first) && files.iter().all(|(path, _)| split_ending(path).1 == first) {
+        // The usual case: no two of them can have one name.
+        return files.into_iter().map(alone).collect();
     }
+    let (sidecars, bodies): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(path, _)| SIDECAR_ENDINGS.contains(&split_ending(path).1));
+    let mut listed: Vec<Listed> = Vec::with_capacity(bodies.len());
+    let mut by_stem: HashMap<String, usize> = HashMap::new();
+    let another =
+        |path: &str, other: &str| Problem::new(format!("{name}/{path}"), format!("there is also {name}/{other}"));
+    for (path, stamp) in bodies {
+        if let Some(&other) = by_stem.get(split_ending(&path).0) {
+            problems.push(
+                another(&path, &listed[other].path)
+                    .help("two bodies of one name are two articles with one address; rename one of them"),
+            );
+            continue;
+        }
+        by_stem.insert(split_ending(&path).0.to_owned(), listed.len());
+        listed.push(alone((path, stamp)));
+    }
+    for (path, stamp) in sidecars {
+        if let Some(&body) = by_stem.get(split_ending(&path).0) {
+            match &listed[body].sidecar {
+                None => listed[body].sidecar = Some((path, stamp)),
+                Some((other, _)) => problems.push(another(&path, other).help("keep one of the two")),
+            }
+        } else {
+            listed.push(Listed { path: path.clone(), body: None, sidecar: Some((path, stamp)) });
+        }
+    }
+    listed.sort_by(|a, b| a.path.cmp(&b.path));
+    listed
 }
 
 /// Whether a file is named as an article's are.
