@@ -144,8 +144,9 @@ impl Cache {
 
     /// The numbers of all articles, by the marks of their files.
     pub(super) fn marks(&self) -> Marks {
-        let numbered = self.books.marks.iter().copied().zip(0..=u32::MAX);
-        numbered.filter(|(mark, _)| *mark != 0).collect()
+        let mut marks = Marks::with_capacity_and_hasher(self.books.marks.len(), BuildHasherDefault::new());
+        marks.extend(self.books.marks.iter().copied().zip(0..=u32::MAX).filter(|(mark, _)| *mark != 0));
+        marks
     }
 
     /// The entry with this number; `None` where the article is no more, or the entry is damaged.

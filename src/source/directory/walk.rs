@@ -57,8 +57,17 @@ impl Walk<'_> {
         let entries: Vec<DirEntry> = entries
             .filter_map(|entry| entry.map_err(|error| problems.push(unreadable(self.name, below, &error))).ok())
             .collect();
-        let seen: Vec<Result<Entry, Problem>> =
-            entries.into_par_iter().with_min_len(SHARE).map(|entry| self.entry(&entry, below)).collect();
+        // What is not to be listed is let go at once, so that a large folder does not fill the memory.
+        let plain = is_plain(&entries);
+        let seen = entries.into_par_iter().with_min_len(SHARE).filter_map(|entry| match self.entry(&entry, below) {
+            Ok(Entry::Nothing) => None,
+            Ok(Entry::File(path, stamp)) if plain => {
+                let listed = alone((path, stamp));
+                (!(self.without)(&listed)).then_some(Ok(Entry::File(listed.path, stamp)))
+            }
+            seen => Some(seen),
+        });
+        let seen: Vec<Result<Entry, Problem>> = seen.collect();
         let (mut files, mut folders) = (Vec::new(), Vec::new());
         for entry in seen {
             match entry {
@@ -71,8 +80,9 @@ impl Walk<'_> {
         files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         folders.sort_unstable();
         let mut listed = pairs(self.name, files, &mut problems);
-        // At once, folder by folder: most builds list next to nothing.
-        listed.retain(|listed| !(self.without)(listed));
+        if !plain {
+            listed.retain(|listed| !(self.without)(listed));
+        }
         let mut found = Found { listed, problems };
         for below in folders.par_iter().map(|path| self.folder(path, above)).collect::<Vec<_>>() {
             found.listed.extend(below.listed);
@@ -130,9 +140,24 @@ impl Walk<'_> {
     }
 }
 
+/// The usual folder: its articles' files are all of one kind, so each is an article of its own.
+fn is_plain(entries: &[DirEntry]) -> bool {
+    let names = entries.iter().map(DirEntry::file_name);
+    let mut first: Option<String> = None;
+    let mut endings = names.filter_map(|name| {
+        let ending = split_ending(name.to_str()?).1;
+        is_ending(ending).then(|| ending.to_owned())
+    });
+    endings.all(|ending| *first.get_or_insert_with(|| ending.clone()) == ending)
+        && first.is_none_or(|ending| BODY_ENDINGS.contains(&ending.as_str()))
+}
+
+fn alone((path, stamp): (String, Stamp)) -> Listed {
+    Listed { path, body: Some(stamp), sidecar: None }
+}
+
 /// Puts the files of one folder, sorted by name, together to articles: bodies and their sidecars.
 pub(super) fn pairs(name: &str, files: Vec<(String, Stamp)>, problems: &mut Vec<Problem>) -> Vec<Listed> {
-    let alone = |(path, stamp)| Listed { path, body: Some(stamp), sidecar: None };
     let Some(first) = files.first().map(|(path, _)| split_ending(path).1) else { return Vec::new() };
     if BODY_ENDINGS.contains(&first) && files.iter().all(|(path, _)| split_ending(path).1 == first) {
         // The usual case: no two of them can have one name.
@@ -171,6 +196,9 @@ pub(super) fn pairs(name: &str, files: Vec<(String, Stamp)>, problems: &mut Vec<
 
 /// Whether a file is named as an article's are.
 pub(super) fn is_material(name: &str) -> bool {
-    let ending = split_ending(name).1;
+    is_ending(split_ending(name).1)
+}
+
+fn is_ending(ending: &str) -> bool {
     BODY_ENDINGS.contains(&ending) || SIDECAR_ENDINGS.contains(&ending)
 }
