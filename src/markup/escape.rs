@@ -151,6 +151,10 @@ pub fn attribute(text: &str) -> String {
 }
 
 fn escape(text: &str, quotes: bool) -> String {
+    // Most texts have nothing of it.
+    if !text.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len() + text.len() / 16);
     for c in text.chars() {
         match c {

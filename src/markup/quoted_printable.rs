@@ -31,13 +31,24 @@ pub fn encoded_len(text: &str) -> usize {
 
 fn encode_line(line: &str, out: &mut Vec<u8>) {
     // Words, and most addresses: nothing to look at closely.
-    if line.len() <= LINE && !line.starts_with(['.', 'F']) && line.bytes().all(|b| b.is_ascii_graphic() && b != b'=') {
+    if line.len() <= LINE && !line.starts_with(['.', 'F']) && line.bytes().all(is_plain) {
         out.extend_from_slice(line.as_bytes());
         return;
     }
-    let mut column = 0;
-    for (at, c) in line.char_indices() {
-        let rest = &line[at + c.len_utf8()..];
+    let (mut column, mut at) = (0, 0);
+    while let Some(c) = line[at..].chars().next() {
+        // What can be copied together: nearly all of an address, but for the places where a line begins.
+        if column > 0 {
+            let room = &line.as_bytes()[at..line.len().min(at + LINE - column)];
+            let plain = room.iter().position(|b| !is_plain(*b)).unwrap_or(room.len());
+            if plain > 0 {
+                out.extend_from_slice(&room[..plain]);
+                (column, at) = (column + plain, at + plain);
+                continue;
+            }
+        }
+        at += c.len_utf8();
+        let rest = &line[at..];
         let literal = match c {
             ' ' | '\t' => !rest.is_empty(),
             '=' => false,
@@ -61,6 +72,11 @@ fn encode_line(line: &str, out: &mut Vec<u8>) {
             }
         }
     }
+}
+
+/// Stands for itself wherever it is in a line, but perhaps at its beginning.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && byte != b'='
 }
 
 #[cfg(test)]

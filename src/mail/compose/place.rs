@@ -121,8 +121,14 @@ pub(super) fn fill(place: Place, identity: &Identity, reader: &Reader, out: &mut
 
 /// Appends what may stand in any part of a URI; `@` and `+` stay as they are.
 fn percent_encode(text: &str, out: &mut Vec<u8>) {
+    let stays = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@' | b'+');
+    // Nearly all.
+    if text.bytes().all(stays) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~@+".contains(&byte) {
+        if stays(byte) {
             out.push(byte);
         } else {
             const HEX: &[u8; 16] = b"0123456789ABCDEF";
