@@ -153,20 +153,6 @@ fn unsignable(error: SignError) -> Failure {
     Failure::new(Kind::Bug, "the mail cannot be signed").because(error)
 }
 
-/// Signs what waits of an approved edition, until it is done or `stop` is set. Answers how many were signed.
-async fn sign_ahead(
-    store: &Store,
-    edition: &Edition,
-    writer: &Arc<Writer>,
-    stop: &press::Stop,
-) -> Result<u64, StoreError> {
-    if writer.signing.is_none() {
-        return Ok(0);
-    }
-    let writer = Arc::clone(writer);
-    press::sign_ahead(store.as_ref(), edition.id, move |to| writer.signature(to), stop).await
-}
-
 /// Signs an approved edition's mails now, so that they need not be when they are sent. May be interrupted, and done again.
 pub(crate) fn prepare(
     common: &Common,
@@ -175,10 +161,13 @@ pub(crate) fn prepare(
     edition: &Edition,
     digest: &Digest,
 ) -> Result<(), Failure> {
-    let writer = Arc::new(Writer::new(context, digest, edition.number, &edition.sealed)?);
+    let writer = Writer::new(context, digest, edition.number, &edition.sealed)?;
+    if writer.signing.is_none() {
+        return Ok(());
+    }
     let stop = context.stop()?;
-    let signed =
-        context.block_on(async { sign_ahead(store, edition, &writer, &stop).await.map_err(failures::ledger) })?;
+    let signing = press::sign_ahead(store.as_ref(), edition.id, move |to| writer.signature(to), &stop);
+    let signed = context.block_on(signing).map_err(failures::ledger)?;
     if signed > 0 {
         output::event(common, &serde_json::json!({ "event": "signed", "edition": edition.id, "mails": signed }));
         output::line(common, "signed", format!("{} ahead", output::count(signed, "mail")));
@@ -222,14 +211,13 @@ pub(crate) fn deliver(
     digest: &Digest,
     quiet: Option<Quiet>,
 ) -> Result<Halt, Failure> {
-    let writer = Arc::new(Writer::new(context, digest, edition.number, &edition.sealed)?);
+    let writer = Writer::new(context, digest, edition.number, &edition.sealed)?;
     let transport = Arc::new(transport(context)?);
     let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(keys::random()?));
     let bar = super::progress::Shown::new(common, edition);
     let (told, stop) = (context.stop()?, press::Stop::default());
     context.meter.begin();
     let report = context.block_on(async {
-        let ahead = press::Stop::default();
         let set = stop.clone();
         let ending = async move {
             tokio::select! {
@@ -248,31 +236,19 @@ pub(crate) fn deliver(
             alone: context.alone(),
             stop,
         };
-        let composing = Arc::clone(&writer);
         let compose = move |c: &Claimed| {
             // Nothing goes out unsigned: the press ends in good order.
-            composing.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref(), Some(c.id))
+            writer.mail(c.subscriber, &c.address, &c.name, c.signature.as_deref(), Some(c.id))
         };
-        let sending = async {
-            let report = press::deliver(job, compose, chrono::Utc::now, |p| {
-                bar.show(p);
-                context.meter.progress(p);
-            })
-            .await;
-            ahead.set();
-            report
-        };
-        // Beside the sending: cores that wait for the network sign what goes out last.
-        let both = async { tokio::join!(sending, sign_ahead(store, edition, &writer, &ahead)) };
-        let (report, signed) = tokio::select! {
-            both = both => both,
+        let sending = press::deliver(job, compose, chrono::Utc::now, |p| {
+            bar.show(p);
+            context.meter.progress(p);
+        });
+        tokio::select! {
+            report = sending => report,
             never = ending => match never {},
-        };
-        if let Err(error) = signed {
-            tracing::warn!(%error, "signing ahead has stopped; mails are signed as they are sent");
         }
-        Ok::<_, Failure>(report)
-    })?;
+    });
     bar.finish();
     context.meter.end();
     match report.end {

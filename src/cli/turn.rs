@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::context::{Context, Store};
 use super::material::Material;
-use super::{Common, Done, editors, failures, output};
+use super::{Common, Done, editors, failures, mailing, output};
 use crate::digest::edition::{Choice, Edits};
 use crate::digest::{Approval, Digest, Edition, Editions, Turn};
 use crate::press::seal;
@@ -94,7 +94,13 @@ impl Desk<'_> {
         };
         self.tell_made(digest, &edition);
         if digest.approval == Approval::Automatic && turn == Turn::Make {
-            return self.approve(&edition, now);
+            self.approve(&edition, now)?;
+            // Until it may go out there is time for what costs most.
+            if digest.quiet.is_some_and(|quiet| quiet.at(now)) {
+                let approved = self.context.edition(self.store, edition.id.0)?;
+                mailing::prepare(self.common, self.context, self.store, &approved, digest)?;
+            }
+            return Ok(());
         }
         if turn == Turn::Ask {
             let when = Context::local(digest, due);

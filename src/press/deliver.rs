@@ -1,6 +1,6 @@
 //! Sends an edition's deliveries.
 //!
-//! One task claims, and some lines send. While one mail of a line is on the wire, the ledger is told how the one before it ended and
+//! One task claims, some threads write the mails, and some lines send. While one mail of a line is on the wire, the ledger is told how the one before it ended and
 //! which comes next, in one durable step that all lines share:
 //!
 //! ```text
@@ -16,6 +16,7 @@ mod hand;
 mod line;
 mod queue;
 mod seat;
+mod writing;
 
 pub use course::{ACCUSED_PAUSE, FRUITLESS, REFUSED_OF, REFUSED_PAUSE};
 pub use line::{IN_FLIGHT, OPEN_TRIES};
@@ -23,6 +24,7 @@ pub use line::{IN_FLIGHT, OPEN_TRIES};
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::{Options, Stop};
@@ -37,6 +39,7 @@ use crate::transport::{OpenError, Transport};
 use course::Course;
 use line::Worker;
 use queue::{BATCH, Queue};
+use writing::{Writers, Written};
 
 /// Between two reports of progress.
 const PROGRESS: Duration = Duration::from_millis(200);
@@ -161,9 +164,9 @@ pub async fn deliver<L: Ledger>(
 ) -> Report<L::Error> {
     let Options { limits, connections, .. } = &job.options;
     let course = Arc::new(Course::new(Pace::new(limits.clone(), *connections, 1, now())));
-    let end = match run(&job, &course, Arc::new(compose), Arc::new(now), progress).await {
-        Ok(end) => end,
-        Err(error) => End::Ledger(error),
+    let end = match Writers::new(compose) {
+        Ok(writers) => run(&job, &course, Arc::new(writers), Arc::new(now), progress).await.unwrap_or_else(End::Ledger),
+        Err(failure) => End::Fault(failure),
     };
     Report { tally: course.tally(), end }
 }
@@ -171,7 +174,7 @@ pub async fn deliver<L: Ledger>(
 async fn run<L: Ledger, C, N>(
     job: &Job<L>,
     course: &Arc<Course<L::Error>>,
-    compose: Arc<C>,
+    writers: Arc<Writers<C>>,
     now: Arc<N>,
     progress: impl Fn(&Progress),
 ) -> Result<End<L::Error>, L::Error>
@@ -197,7 +200,7 @@ where
             options: options.clone(),
             press: press.clone(),
             edition: *edition,
-            compose: compose.clone(),
+            writers: writers.clone(),
             now: now.clone(),
             queue: queue.clone(),
             course: course.clone(),
@@ -211,7 +214,11 @@ where
         progress(&Progress { tally: course.tally(), waiting, lines, seconds: began.elapsed().as_secs_f64() });
     };
     let mut ticks = tokio::time::interval(PROGRESS);
-    let mut feeding = std::pin::pin!(feed(job, course, &queue, now.as_ref()));
+    let (claims, claimed) = mpsc::unbounded_channel();
+    let mut feeding = std::pin::pin!(async {
+        let feeding = feed(job, course, &queue, claims, now.as_ref());
+        tokio::join!(feeding, writers.work(claimed, &queue, course)).0
+    });
     let (mut fed, mut stopping) = (false, false);
     loop {
         tokio::select! {
@@ -253,11 +260,12 @@ where
     }
 }
 
-/// Claims what is due, as long as something is or will soon be.
+/// Claims what is due, as long as something is or will soon be, and hands it to those who write.
 async fn feed<L: Ledger>(
     job: &Job<L>,
     course: &Course<L::Error>,
-    queue: &Queue<Claimed>,
+    queue: &Queue<Written>,
+    claims: mpsc::UnboundedSender<Vec<Claimed>>,
     now: &(dyn Fn() -> DateTime<Utc> + Send + Sync),
 ) -> Result<(), L::Error> {
     let Job { ledger, edition, options, press, .. } = job;
@@ -297,7 +305,11 @@ async fn feed<L: Ledger>(
         }
         let claimed = ledger.claim(press, *edition, batch, options.lease, now()).await?;
         if !claimed.is_empty() {
-            queue.fill(course.claimed(claimed));
+            let fresh = course.claimed(claimed);
+            queue.expect(fresh.len());
+            if claims.send(fresh).is_err() {
+                return Ok(());
+            }
             continue;
         }
         let mut wait = LOOK;

@@ -134,7 +134,7 @@ fn a_clock_that_was_ahead_is_told_and_mended_by_a_person() {
 }
 
 /// Quiet hours that begin and end so many minutes from now.
-fn quiet(begin: i64, end: i64) -> String {
+pub fn quiet(begin: i64, end: i64) -> String {
     let clock = |minutes| (Utc::now() + TimeDelta::minutes(minutes)).time().format("%H:%M");
     format!("    quiet: \"{}-{}\"\n", clock(begin), clock(end))
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::conformance;
 use crate::dkim::{dkimpy, mail_auth};
+use crate::schedule::quiet;
 use crate::support::room::{Room, address, recipient};
 use crate::support::serving::outbox;
 use crate::support::smtp_server::{Script, Server};
@@ -71,6 +72,19 @@ fn approved(readers: usize) -> (Room, Vec<DnsRecord>) {
     let told = room.run(&["edition", "approve", "1"]).fine().out;
     assert!(told.contains(&format!("{readers} mails ahead")), "{told}");
     (room, records)
+}
+
+#[test]
+fn an_edition_that_waits_for_quiet_hours_to_end_is_signed_meanwhile() {
+    let (room, records) = signing(3);
+    let quiet = quiet(-60, 120);
+    room.replace("config.yaml", "    time_zone: UTC\n", &format!("    time_zone: UTC\n{quiet}"));
+    let told = room.run(&["run"]).fine().out;
+    assert!(told.contains("3 mails ahead") && told.contains("quiet hours until"), "{told}");
+    assert_eq!((kept(&room), room.path("outbox").exists()), (3, false));
+    room.replace("config.yaml", &quiet, "");
+    room.run(&["send", "news"]).fine();
+    hold(&mails(&room), &records);
 }
 
 /// Sends what waits; answers the mails, sorted, and what they were without their signatures being kept.

@@ -13,6 +13,7 @@ use super::course::{Course, FRUITLESS, domain};
 use super::hand::{self, Hand, Ready};
 use super::queue::Queue;
 use super::seat::Seat;
+use super::writing::{Writers, Written};
 use super::{End, Options};
 use crate::delivery::ledger::PressId;
 use crate::delivery::pace::Turn;
@@ -43,9 +44,9 @@ pub(super) struct Worker<L: Ledger, C, N> {
     pub(super) options: Options,
     pub(super) press: PressId,
     pub(super) edition: EditionId,
-    pub(super) compose: Arc<C>,
+    pub(super) writers: Arc<Writers<C>>,
     pub(super) now: Arc<N>,
-    pub(super) queue: Arc<Queue<Claimed>>,
+    pub(super) queue: Arc<Queue<Written>>,
     pub(super) course: Arc<Course<L::Error>>,
 }
 
@@ -100,7 +101,7 @@ where
                         biased;
                         sent = &mut sending => break sent,
                         Some(turned) = turns.next() => self.turned(&mut hand, turned),
-                        // The next mails are written while this one is on its way.
+                        // The next ones are taken while this one is on its way.
                         () = std::future::ready(()), if writing => {
                             self.top_up(&mut hand, most);
                             writing = false;
@@ -174,16 +175,17 @@ where
 
     fn take_now(&self, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
         let has_room = |domain: &str| self.course.pace().has_room(domain, self.number);
-        while let Some(claimed) = self.queue.take_now(has_room) {
-            if let Some(ready) = self.prepare(claimed, ended) {
+        while let Some(written) = self.queue.take_now(has_room) {
+            if let Some(ready) = self.prepare(written, ended) {
                 return Some(ready);
             }
         }
         None
     }
 
-    /// Writes the mail, unless it has to wait.
-    fn prepare(&self, claimed: Claimed, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
+    /// Takes the mail's turn, unless it has to wait.
+    fn prepare(&self, written: Written, ended: &mut Vec<Settlement>) -> Option<Ready<L::Error>> {
+        let Written { claimed, mail } = written;
         let now = (self.now)();
         let seat = match Seat::take(&self.course, &self.queue, &claimed, self.number, now) {
             Ok(seat) => seat,
@@ -192,9 +194,10 @@ where
                 return None;
             }
             Err(_) => {
-                if let Err(claimed) = self.queue.set_aside(domain(&claimed).to_owned().as_str(), claimed) {
-                    let slot = self.course.pace().slot(domain(&claimed), now);
-                    ended.push(self.postponed(&claimed, slot));
+                let destination = domain(&claimed).to_owned();
+                if let Err(back) = self.queue.set_aside(&destination, Written { claimed, mail }) {
+                    let slot = self.course.pace().slot(&destination, now);
+                    ended.push(self.postponed(&back.claimed, slot));
                 }
                 return None;
             }
@@ -205,14 +208,7 @@ where
             self.queue.close();
             return None;
         }
-        match (self.compose)(&claimed) {
-            Ok(mail) => Some(Ready { claimed, mail: Arc::new(mail), _seat: seat }),
-            Err(why) => {
-                // It stays claimed, and is given back when all lines have ended.
-                self.course.end(End::Fault(why));
-                None
-            }
-        }
+        Some(Ready { claimed, mail, _seat: seat })
     }
 
     /// Tells the ledger what has ended and what is next, if there is anything.
@@ -240,7 +236,10 @@ where
                 let done = turn.settle.iter().map(|settled| settled.id).chain(lost);
                 let anew = self.course.done(done, turn.settle.iter().any(put_back));
                 if !anew.is_empty() {
-                    self.queue.fill(anew);
+                    match self.writers.write(anew) {
+                        Ok(written) => self.queue.fill(written),
+                        Err(why) => self.course.end(End::Fault(why)),
+                    }
                 }
                 hand.turned(&turn, &begun);
             }

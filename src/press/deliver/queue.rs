@@ -1,4 +1,4 @@
-//! What was claimed and not begun, between the one who claims and those who send.
+//! What was claimed and not begun, between those who claim and write and those who send.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,18 +32,41 @@ struct State<T> {
     /// By destination: for whom a connection must be free first.
     aside: HashMap<String, VecDeque<T>>,
     kept: usize,
+    /// Claimed, and being written.
+    coming: usize,
     closed: bool,
+}
+
+impl<T> State<T> {
+    fn left(&self) -> usize {
+        self.waiting.len() + self.coming
+    }
 }
 
 impl<T> Queue<T> {
     pub(super) fn new(lines: u16, alone: bool) -> Self {
-        let state = Mutex::new(State { waiting: VecDeque::new(), aside: HashMap::new(), kept: 0, closed: false });
+        let state =
+            Mutex::new(State { waiting: VecDeque::new(), aside: HashMap::new(), kept: 0, coming: 0, closed: false });
         let mark = LOW_A_LINE * usize::from(lines);
         Queue { state, mark: if alone { mark.max(LOW) } else { mark }, filled: Notify::new(), low: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many will come by [`Queue::arrived`]: as far as more is wanted, they count already.
+    pub(super) fn expect(&self, coming: usize) {
+        self.state().coming += coming;
+    }
+
+    /// Some of those that were expected.
+    pub(super) fn arrived(&self, more: Vec<T>) {
+        {
+            let mut state = self.state();
+            state.coming = state.coming.saturating_sub(more.len());
+        }
+        self.fill(more);
     }
 
     /// Adds some; to a closed one nothing.
@@ -91,7 +114,7 @@ impl<T> Queue<T> {
     pub(super) fn take_now(&self, has_room: impl Fn(&str) -> bool) -> Option<T> {
         let mut state = self.state();
         let taken = state.take_aside(has_room).or_else(|| state.waiting.pop_front());
-        if state.waiting.len() <= self.mark {
+        if state.left() <= self.mark {
             self.low.notify_one();
         }
         taken
@@ -113,7 +136,7 @@ impl<T> Queue<T> {
 
     /// Waits until more can be used.
     pub(super) async fn low(&self) {
-        while self.state().waiting.len() > self.mark {
+        while self.state().left() > self.mark {
             self.low.notified().await;
         }
     }

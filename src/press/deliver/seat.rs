@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::course::{Course, domain};
 use super::queue::Queue;
+use super::writing::Written;
 use crate::delivery::Claimed;
 use crate::delivery::pace::Turn;
 
@@ -13,7 +14,7 @@ use crate::delivery::pace::Turn;
 #[derive(Debug)]
 pub(super) struct Seat<E> {
     course: Arc<Course<E>>,
-    queue: Arc<Queue<Claimed>>,
+    queue: Arc<Queue<Written>>,
     domain: String,
     line: usize,
     since: Instant,
@@ -23,7 +24,7 @@ impl<E> Seat<E> {
     /// A seat for this mail on this line, or why there is none now.
     pub(super) fn take(
         course: &Arc<Course<E>>,
-        queue: &Arc<Queue<Claimed>>,
+        queue: &Arc<Queue<Written>>,
         to: &Claimed,
         line: usize,
         now: DateTime<Utc>,
