@@ -213,7 +213,7 @@ fn send(
         *line = Some(open);
     }
     match sent.fate {
-        Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => Ok(()),
+        taken if taken.is_acceptance() => Ok(()),
         Fate::Replied(Step::Rcpt | Step::Dot, reply) if (500..600).contains(&reply.code) => {
             let told = format!("a letter to {} was refused: {} {}", mail.to, reply.code, reply.text);
             output::line(common, "editors", told);

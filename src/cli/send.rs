@@ -6,7 +6,7 @@ use super::context::{Context, Store};
 use super::mailing::{self, Halt, NOBODY, Writer};
 use super::material::{Articles, Material};
 use super::{Common, Done, editors, failures, output, subscribers};
-use crate::delivery::{Fate, Ledger, Step};
+use crate::delivery::{Fate, Ledger};
 use crate::digest::{Approval, Digest, Edition, EditionState};
 use crate::error::{Failure, Kind};
 use crate::press::seal;
@@ -242,7 +242,7 @@ fn test(
         Ok::<_, Failure>(sent)
     })?;
     match sent.fate {
-        Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => {
+        taken if taken.is_acceptance() => {
             output::line(
                 common,
                 "test",

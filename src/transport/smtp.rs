@@ -6,6 +6,7 @@
 
 mod connection;
 mod dial;
+mod lines;
 mod offers;
 mod trust;
 mod wire;
@@ -31,15 +32,13 @@ pub struct Options {
     pub trust: Option<PathBuf>,
     /// The name to greet with; `None`: the host's.
     pub hello: Option<String>,
-    /// Limit of every step: connecting, each reply. The reply after the message may take [`Options::DOT_FACTOR`] times as long.
+    /// Limit of every step but one: connecting, each reply.
     pub timeout: Duration,
+    /// Limit of that one: a message on its way, and the answer to it. Whoever hangs up too early mails twice (RFC 5321
+    /// section 4.5.3.2.6).
+    pub message_timeout: Duration,
     /// Mails on one connection, before a new one is opened.
     pub mails_per_connection: u32,
-}
-
-impl Options {
-    /// RFC 5321 section 4.5.3.2.6: the answer to a whole message takes longer than others (ten minutes against five, there).
-    pub const DOT_FACTOR: u32 = 2;
 }
 
 /// One relay.

@@ -51,6 +51,7 @@ fn transport(port: u16) -> Arc<Transport> {
         trust: None,
         hello: Some("client.example".to_owned()),
         timeout: Duration::from_millis(500),
+        message_timeout: Duration::from_millis(500),
         mails_per_connection: 25,
     };
     Arc::new(Transport::Smtp(smtp::Smtp::new(options).unwrap()))

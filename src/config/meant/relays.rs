@@ -19,6 +19,8 @@ impl Check<'_, '_> {
         overrides: &Overrides,
     ) -> TransportSettings {
         let timeout = self.positive("smtp.timeout", smtp.timeout.as_deref(), Duration::from_secs(30));
+        let message_timeout =
+            self.positive("smtp.message_timeout", smtp.message_timeout.as_deref(), Duration::from_mins(10));
         let mails = smtp.mails_per_connection.unwrap_or(100);
         if mails == 0 {
             self.wrong("smtp.mails_per_connection", "at least 1", "leave it out for 100");
@@ -97,6 +99,7 @@ impl Check<'_, '_> {
             trust: smtp.trust.map(|file| root.join(file)),
             hello,
             timeout,
+            message_timeout,
             mails_per_connection: mails,
         })
     }
