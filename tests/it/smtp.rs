@@ -239,7 +239,7 @@ async fn a_mute_server_is_left_after_the_time_limit_whatever_the_step() {
         );
         let server =
             Server::start(Script { decide, tls: Some(tls), login: Some(("u", "p")), ..Script::default() }).await;
-        let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false });
+        let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false, fresh: None });
         let options = Options {
             timeout: Duration::from_millis(300),
             trust: Some(pem),
@@ -446,7 +446,7 @@ async fn a_certificate_that_is_unknown_or_expired_or_anothers_is_refused() {
 #[tokio::test]
 async fn a_relay_without_starttls_gets_neither_password_nor_mail() {
     let server = Server::start(Script { login: Some(("u", "p")), ..Script::default() }).await;
-    let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false });
+    let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false, fresh: None });
     let error = transport(Options { login, ..options(&server, Security::StartTls) }).open().await.unwrap_err();
     assert!(matches!(error, OpenError::Untrusted { .. }), "{error}");
     assert!(!server.seen.lock().unwrap().commands.iter().any(|c| c.starts_with("AUTH")));
@@ -469,7 +469,7 @@ async fn what_is_said_in_the_clear_before_tls_begins_is_never_taken() {
         let server =
             Server::start(Script { decide, tls: Some(tls), login: Some(("u", "p")), ..Script::default() }).await;
         let login =
-            Some(Login { user: "u".to_owned(), password: "wrong".to_owned().into(), token: false });
+            Some(Login { user: "u".to_owned(), password: "wrong".to_owned().into(), token: false, fresh: None });
         let options = Options { trust: Some(pem), login, ..options(&server, Security::StartTls) };
         // The true server refuses the login; the injected answer would have let us in.
         let error = transport(options).open().await.unwrap_err();
@@ -489,7 +489,7 @@ async fn what_is_said_in_the_clear_before_tls_begins_is_never_taken() {
 async fn a_login_is_told_apart_by_what_helps() {
     let script = || Script { login: Some(("desk", "right")), ..Script::default() };
     let with = |password: &str, token| {
-        Some(Login { user: "desk".to_owned(), password: password.to_owned().into(), token })
+        Some(Login { user: "desk".to_owned(), password: password.to_owned().into(), token, fresh: None })
     };
 
     for token in [false, true] {
@@ -534,6 +534,42 @@ async fn the_next_relay_takes_over_and_a_name_with_two_addresses_works() {
     let sent = line.send(&mail("a@x.example", ""), None).await;
     assert!(matches!(sent.fate, Fate::Replied(Step::Dot, _)));
     assert_eq!(server.kept().len(), 1);
+}
+
+#[tokio::test]
+async fn a_relay_that_was_not_reached_is_not_asked_before_each_mail_while_another_works() {
+    let closing = Box::new(|now: &crate::support::smtp_server::At<'_>| match now.moment {
+        Moment::Greeting => Act::Close,
+        _ => Act::Usual,
+    });
+    let (dead, server) =
+        (Server::start(Script { decide: closing, ..Script::default() }).await, Server::start(Script::default()).await);
+    let mut options = options(&server, Security::Loopback);
+    options.relays.insert(0, self::options(&dead, Security::Loopback).relays.remove(0));
+    let transport = transport(options);
+    for _ in 0..3 {
+        transport.open().await.unwrap().close().await;
+    }
+    let connections = |server: &Server| server.seen.lock().unwrap().connections;
+    assert_eq!((connections(&dead), connections(&server)), (1, 3));
+}
+
+#[tokio::test]
+async fn a_token_that_something_else_keeps_fresh_is_read_for_each_login() {
+    let server = Server::start(Script { login: Some(("desk", "fresh")), ..Script::default() }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "stale\n").unwrap();
+    let login =
+        Login { user: "desk".to_owned(), password: "stale".to_owned().into(), token: true, fresh: Some(file.clone()) };
+    let transport = transport(Options { login: Some(login), ..options(&server, Security::Loopback) });
+    assert!(matches!(transport.open().await.unwrap_err(), OpenError::Login { .. }));
+    // Being written at this moment.
+    std::fs::write(&file, "").unwrap();
+    let error = transport.open().await.unwrap_err();
+    assert!(matches!(&error, OpenError::Unreachable { cause, .. } if cause.contains("holds no token")), "{error}");
+    std::fs::write(&file, "fresh\n").unwrap();
+    transport.open().await.unwrap().close().await;
 }
 
 #[tokio::test]

@@ -88,7 +88,11 @@ impl Check<'_, '_> {
             Some(user) => {
                 let file = smtp.password_file.as_ref().map(|file| root.join(file));
                 match secret::smtp_password(overrides.smtp_password.as_ref(), file.as_deref()) {
-                    Ok(password) => Some(transport::smtp::Login { user, password, token }),
+                    Ok(password) => {
+                        // What the environment says stays as it is as long as the process lives.
+                        let fresh = file.filter(|_| token && overrides.smtp_password.is_none());
+                        Some(transport::smtp::Login { user, password, token, fresh })
+                    }
                     Err(failure) => return TransportSettings::Unusable(failure),
                 }
             }
