@@ -48,6 +48,8 @@ const LISTEN: Duration = Duration::from_secs(10);
 const LISTEN_SHARED: Duration = Duration::from_secs(1);
 /// So long after it has said that it is there, all others have listened.
 const HEARD: Duration = Duration::from_millis(1_500);
+/// Signs of life in the time of a lease.
+const SIGNS: u32 = 3;
 /// Deliveries claimed at once for each line, where others share the work.
 const SHARED: u32 = 4;
 
@@ -212,7 +214,8 @@ where
     };
     let mut ticks = tokio::time::interval(PROGRESS);
     let mut feeding = std::pin::pin!(feed(job, course, &queue, now.as_ref()));
-    let (mut fed, mut stopping) = (false, false);
+    let mut living = std::pin::pin!(live(job, now.as_ref()));
+    let (mut fed, mut stopping, mut alive) = (false, false, true);
     loop {
         tokio::select! {
             done = &mut feeding, if !fed => {
@@ -229,6 +232,10 @@ where
                 },
                 None => break,
             },
+            error = &mut living, if alive => {
+                alive = false;
+                course.end(End::Ledger(error));
+            }
             () = job.stop.wait(), if !stopping => {
                 stopping = true;
                 course.end(End::Stopped);
@@ -250,6 +257,17 @@ where
     match ledger.paused(*edition).await? {
         Some(why) => Ok(End::Paused(why)),
         None => Ok(End::Open(ledger.next_due(*edition).await?)),
+    }
+}
+
+/// Says that this press is alive, however long a relay lets it wait. Comes back where the ledger fails.
+async fn live<L: Ledger>(job: &Job<L>, now: &(dyn Fn() -> DateTime<Utc> + Send + Sync)) -> L::Error {
+    let Job { ledger, options, press, .. } = job;
+    loop {
+        tokio::time::sleep(options.lease / SIGNS).await;
+        if let Err(error) = ledger.renew(press, options.lease, now()).await {
+            return error;
+        }
     }
 }
 
