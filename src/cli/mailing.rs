@@ -307,7 +307,7 @@ fn ended(end: press::deliver::End<StoreError>) -> Result<Halt, Failure> {
     use press::deliver::End;
     match end {
         End::Sent | End::Open(_) => Ok(Halt::None),
-        End::Paused(why) => Ok(Halt::Paused(why)),
+        End::Paused(why) | End::Pauses(why) => Ok(Halt::Paused(why)),
         End::Spent => Ok(Halt::Spent),
         End::Stopped => Err(Failure::new(Kind::Unavailable, "stopped by a signal")
             .hint("the next pressrun run carries on where this one stopped")),

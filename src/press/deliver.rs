@@ -17,7 +17,7 @@ mod line;
 mod queue;
 mod seat;
 
-pub use course::{ACCUSED_PAUSE, FRUITLESS, REFUSED_OF, REFUSED_PAUSE};
+pub use course::{ACCUSED_PAUSE, BREATHS, FRUITLESS, REFUSED_OF, REFUSED_PAUSE, UNCERTAIN_PAUSE};
 pub use line::{IN_FLIGHT, OPEN_TRIES};
 
 use chrono::{DateTime, Utc};
@@ -138,8 +138,10 @@ pub enum End<E> {
     Open(Option<DateTime<Utc>>),
     /// [`Job::stop`] was set.
     Stopped,
-    /// The edition is paused, and why: by an operator, or just now because too many were refused.
+    /// The edition is paused, and why: by an operator, before or meanwhile, or by a press before this one.
     Paused(String),
+    /// This press has paused it, and why: too many were refused, or nobody can tell of too many.
+    Pauses(String),
     /// A new sender's ceiling of these 24 hours is reached; the others wait.
     Spent,
     /// The relay takes no mail of ours.
@@ -162,7 +164,7 @@ pub async fn deliver<L: Ledger>(
     progress: impl Fn(&Progress),
 ) -> Report<L::Error> {
     let Options { limits, connections, .. } = &job.options;
-    let course = Arc::new(Course::new(Pace::new(limits.clone(), *connections, 1, now())));
+    let course = Arc::new(Course::new(Pace::new(limits.clone(), *connections, 1, now()), *connections));
     let end = match run(&job, &course, Arc::new(compose), Arc::new(now), progress).await {
         Ok(end) => end,
         Err(error) => End::Ledger(error),
