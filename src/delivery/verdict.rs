@@ -62,11 +62,11 @@ pub fn verdict(
     let at_once = || if tries < FORGIVEN { later(Duration::ZERO) } else { backoff() };
 
     match fate {
-        accepted if accepted.is_acceptance() => (Outcome::Accepted, Advice::GoOn),
         Fate::Broke(Step::Greeting | Step::Mail, _) => (Outcome::Untried, Advice::NewLine),
         Fate::Broke(Step::Rcpt | Step::Data, _) => (at_once(), Advice::NewLine),
         Fate::Broke(Step::Dot, _) => (Outcome::Uncertain, Advice::NewLine),
         Fate::Replied(step, reply) => match (*step, reply.code) {
+            (Step::Dot, _) if fate.is_acceptance() => (Outcome::Accepted, Advice::GoOn),
             (Step::Greeting | Step::Mail, 500..600) if !about_the_session(reply) => (Outcome::Untried, Advice::Stop),
             (_, 530 | 534 | 535 | 538) => (Outcome::Untried, Advice::Stop),
             (_, 400..600) if may_send_no_more(reply) => (Outcome::Untried, Advice::Stop),

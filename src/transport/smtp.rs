@@ -82,7 +82,7 @@ pub const REST: Duration = Duration::from_mins(3);
 /// The relays, and how to reach them.
 #[derive(Debug)]
 pub struct Smtp {
-    options: Options,
+    options: Box<Options>,
     tls: Tls,
     /// For each relay: until when it is left alone.
     resting: Mutex<Vec<Option<Instant>>>,
@@ -119,7 +119,7 @@ impl Smtp {
     pub fn new(options: Options) -> Result<Self, TrustError> {
         let tls = trust::client(options.trust.as_deref())?;
         let resting = Mutex::new(vec![None; options.relays.len()]);
-        Ok(Smtp { options, tls, resting })
+        Ok(Smtp { options: Box::new(options), tls, resting })
     }
 
     /// Calls each relay, and says goodbye.

@@ -743,8 +743,11 @@ pub async fn what_was_accepted_is_counted_by_days_back_from_now<S: Store>(store:
     let hour = 3600;
     accepted(&store, &["a"], later(-49 * hour)).await;
     accepted(&store, &["a", "b"], later(-47 * hour)).await;
-    accepted(&store, &["a", "b", "c"], later(-1)).await;
+    let (_, ids) = accepted(&store, &["a", "b", "c"], later(-1)).await;
     assert_eq!(store.accepted_by_day(3, now()).await.unwrap(), [3, 2, 1]);
+    assert_eq!(store.accepted_by_day(2, now()).await.unwrap(), [3, 2]);
+    // What has come back was sent all the same.
+    file(&store, vec![returned(1, ids[0], News::Bounced, Some(Cause::NoMailbox))], now()).await;
     assert_eq!(store.accepted_by_day(2, now()).await.unwrap(), [3, 2]);
 }
 

@@ -43,24 +43,22 @@ fn options() -> Options {
     }
 }
 
+/// What takes longer than this is a mute server.
+const SOON: Duration = Duration::from_millis(500);
+
 fn transport(port: u16) -> Arc<Transport> {
-    carrying(port, 25)
+    carrying(port, 25, SOON)
 }
 
-/// Over lines that last.
-fn lasting_transport(port: u16) -> Arc<Transport> {
-    carrying(port, 10_000)
-}
-
-fn carrying(port: u16, mails_per_connection: u32) -> Arc<Transport> {
+fn carrying(port: u16, mails_per_connection: u32, message_timeout: Duration) -> Arc<Transport> {
     let relay = smtp::Relay { host: "127.0.0.1".to_owned(), port, security: smtp::Security::Loopback };
     let options = smtp::Options {
         relays: vec![relay],
         login: None,
         trust: None,
         hello: Some("client.example".to_owned()),
-        timeout: Duration::from_millis(500),
-        message_timeout: Duration::from_millis(500),
+        timeout: SOON,
+        message_timeout,
         mails_per_connection,
     };
     Arc::new(Transport::Smtp(smtp::Smtp::new(options).unwrap()))
@@ -245,12 +243,37 @@ async fn a_line_that_could_not_be_had_comes_back_when_the_relay_takes_more() {
     }))
     .await;
     let mut job = job(ledger.clone(), server.address.port(), edition, options());
-    job.transport = lasting_transport(server.address.port());
+    job.transport = carrying(server.address.port(), 10_000, SOON);
     let report = deliver(job, compose, Utc::now, |_| {}).await;
     assert!(matches!(report.end, End::Sent), "{:?}", report.end);
     let lines = later.lock().unwrap().len();
     assert!(lines > 1, "{lines} line sent all");
     assert_eq!(copies(&server).values().max(), Some(&1));
+}
+
+/// The relay looks into the mail for three times as long as the lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_that_waits_for_an_answer_keeps_its_leases() {
+    const LEASE: Duration = Duration::from_secs(3);
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 1).await;
+    let server = Server::start(script(|at| {
+        if at.moment == Moment::Dot {
+            std::thread::sleep(3 * LEASE);
+        }
+        Act::Usual
+    }))
+    .await;
+    let mut job = job(ledger.clone(), server.address.port(), edition, Options { lease: LEASE, ..options() });
+    job.transport = carrying(server.address.port(), 1, 10 * LEASE);
+    let press = tokio::spawn(deliver(job, compose, Utc::now, |_| {}));
+    while !press.is_finished() {
+        // What another press does all the time.
+        assert_eq!(ledger.rescue(false, UncertainPolicy::Hold, Utc::now()).await.unwrap(), 0);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(matches!(press.await.unwrap().end, End::Sent));
+    assert_eq!(ledger.counts(edition).await.unwrap().doubtful, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -233,9 +233,8 @@ impl<E> Course<E> {
         match (outcome, advice) {
             (_, Advice::PauseDomain(wait)) => return self.pace().too_fast(domain(to), wait, now),
             (_, Advice::SlowDown) => {
-                if self.pace().too_fast_for_all(now) {
-                    self.breaths.fetch_add(1, Ordering::Relaxed);
-                }
+                let news = self.pace().too_fast_for_all(now);
+                self.breaths.fetch_add(u64::from(news), Ordering::Relaxed);
             }
             (Outcome::Accepted, _) => self.pace().accepted(domain(to), now),
             _ => {}
