@@ -7,6 +7,7 @@ mod edition;
 mod editors;
 mod dkim;
 mod doctor;
+mod due;
 mod failures;
 mod keys;
 mod ledger;

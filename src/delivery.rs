@@ -278,6 +278,12 @@ impl Reply {
 }
 
 impl Fate {
+    /// The message was taken. RFC 5321 has 250 for it (section 4.3.2), and tells a reply by its first digits where the last is
+    /// unknown (section 4.2.1); but what says something of the server (21x) or of the line (22x) was no answer to the message.
+    pub fn is_acceptance(&self) -> bool {
+        matches!(self, Fate::Replied(Step::Dot, reply) if matches!(reply.code, 200..210 | 230..300))
+    }
+
     /// What the ledger keeps of it.
     pub fn reply(&self) -> Reply {
         match self {

@@ -39,7 +39,8 @@ pub struct Options {
     pub warm_up: Option<WarmUp>,
     /// When to try again.
     pub retry: retry::Policy,
-    /// How long a claim holds without a sign of life; longer than the longest wait for a relay's answer.
+    /// How long a claim holds without a sign of life. A press that is alive gives several in that time, however long it waits
+    /// for a relay's answer.
     pub lease: Duration,
     /// How long a `run` waits for deferred deliveries that become due, before it leaves them to the next `run`.
     pub linger: Duration,

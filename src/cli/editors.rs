@@ -1,10 +1,11 @@
 //! Tells the editors by mail: a draft waits, an edition was sent, an edition is paused.
 //!
 //! What is to be told is written down in the ledger with what happened, and sent at the end of a run, by one process at a time.
-//! A letter that cannot be sent is said so, never fails the run, and is tried again by the next. A process that is killed after
-//! it took a letter leaves it for a second time, which is told: it may have gone out the first time, under the same Message-ID.
+//! A letter that cannot be sent is said so, never fails the run or holds up another, and is tried again by the next, for a week. A
+//! process that is killed after it took a letter leaves it for a second time, which is told: it may have gone out the first time,
+//! under the same Message-ID.
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 
 use super::context::{Context, Store};
 use super::{Common, Done, failures, keys, mailing, output, subscribers};
@@ -24,6 +25,8 @@ use crate::transport::{Line, Transport};
 
 /// More refused readers than this are counted and not listed.
 const LISTED: usize = 10;
+/// What a letter tells is no news any more after so long.
+const GIVE_UP: TimeDelta = TimeDelta::days(7);
 
 /// A draft waits for the editors of its digest.
 pub(super) fn draft(context: &Context, store: &Store, digest: &Digest, edition: &Edition) -> Done {
@@ -110,7 +113,7 @@ fn tell_all(common: &Common, context: &Context, store: &Store) -> Done {
     }
     let signer = signing::signer(&context.settings.dkim)?;
     let transport = mailing::transport(context)?;
-    let mut line = None;
+    let (mut line, mut failed) = (None, None);
     let (mut told, mut again) = (0_u64, 0_u64);
     for (notice, digest, letter) in &letters {
         let mail = write(context, signer.as_ref(), notice, digest, letter)?;
@@ -118,10 +121,21 @@ fn tell_all(common: &Common, context: &Context, store: &Store) -> Done {
         // Another process is at it, or was.
         let Some(taken) = context.block_on(take).map_err(failures::ledger)? else { continue };
         if let Err(unsent) = send(common, context, &transport, &mut line, &mail) {
-            if !unsent.perhaps_sent {
+            let hinders_all = matches!(unsent.why, Why::Unopened);
+            if !hinders_all && Utc::now() - notice.since > GIVE_UP {
+                let told = format!("a letter to {} is given up after {} days", notice.to, GIVE_UP.num_days());
+                output::line(common, "editors", told);
+                settle(context, store, notice)?;
+                continue;
+            }
+            if !matches!(unsent.why, Why::Broken) {
                 context.block_on(store.give_back(notice, taken)).map_err(failures::ledger)?;
             }
-            return Err(unsent.failure);
+            failed.get_or_insert(unsent.failure);
+            if hinders_all {
+                break;
+            }
+            continue;
         }
         settle(context, store, notice)?;
         told += 1;
@@ -135,7 +149,7 @@ fn tell_all(common: &Common, context: &Context, store: &Store) -> Done {
         let doubt = if again > 0 { format!(", {again} of them perhaps for the second time") } else { String::new() };
         output::line(common, "editors", format!("{} sent{doubt}", output::count(told, "letter")));
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }
 
 /// When a letter is to be sent.
@@ -190,8 +204,16 @@ fn write(
 /// Why a letter was not sent.
 struct Unsent {
     failure: Failure,
-    /// The line broke after the final dot.
-    perhaps_sent: bool,
+    why: Why,
+}
+
+enum Why {
+    /// No line can be had, for this one or another.
+    Unopened,
+    /// It was refused, or the line broke before the final dot.
+    Refused,
+    /// The line broke after the final dot: it may have been sent.
+    Broken,
 }
 
 /// Sends one letter, on the line where one is open; leaves there a line that can carry another. One that is refused for good
@@ -203,17 +225,17 @@ fn send(
     line: &mut Option<Line>,
     mail: &Mail,
 ) -> Result<(), Unsent> {
-    let unsent = |failure, perhaps_sent| Err(Unsent { failure, perhaps_sent });
+    let unsent = |failure, why| Err(Unsent { failure, why });
     let mut open = match line.take().map_or_else(|| context.block_on(transport.open()), Ok) {
         Ok(open) => open,
-        Err(error) => return unsent(failures::transport(&error), false),
+        Err(error) => return unsent(failures::transport(&error), Why::Unopened),
     };
     let sent = context.block_on(open.send(mail, None));
     if sent.usable {
         *line = Some(open);
     }
     match sent.fate {
-        Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => Ok(()),
+        taken if taken.is_acceptance() => Ok(()),
         Fate::Replied(Step::Rcpt | Step::Dot, reply) if (500..600).contains(&reply.code) => {
             let told = format!("a letter to {} was refused: {} {}", mail.to, reply.code, reply.text);
             output::line(common, "editors", told);
@@ -221,11 +243,11 @@ fn send(
         }
         Fate::Replied(_, reply) => {
             let failure = Failure::new(FailureKind::Unavailable, "the mail server took no letter");
-            unsent(failure.because(format!("{} {}", reply.code, reply.text)), false)
+            unsent(failure.because(format!("{} {}", reply.code, reply.text)), Why::Refused)
         }
         Fate::Broke(step, why) => {
             let failure = Failure::new(FailureKind::Unavailable, "the line broke").because(why);
-            unsent(failure, step == Step::Dot)
+            unsent(failure, if step == Step::Dot { Why::Broken } else { Why::Refused })
         }
     }
 }

@@ -10,6 +10,41 @@ use crate::publish::build::BuildError;
 use crate::store::StoreError;
 use crate::transport::OpenError;
 
+/// Failures of things that do not hinder each other. The worst is the command's own; the others are told as they come.
+#[derive(Debug, Default)]
+pub(super) struct Worst(Option<Failure>);
+
+impl Worst {
+    pub(super) fn add(&mut self, common: &Common, failure: Failure) {
+        self.0 = Some(match self.0.take() {
+            Some(kept) => worse(common, kept, failure),
+            None => failure,
+        });
+    }
+
+    /// How all of it ended, with the `last`.
+    pub(super) fn and<T>(self, common: &Common, last: Result<T, Failure>) -> Result<T, Failure> {
+        match (self.0, last) {
+            (None, last) => last,
+            (Some(kept), Ok(_)) => Err(kept),
+            (Some(kept), Err(failure)) => Err(worse(common, kept, failure)),
+        }
+    }
+}
+
+/// The worse of two; the other is told.
+fn worse(common: &Common, one: Failure, other: Failure) -> Failure {
+    let (worse, milder) = if one.kind.exit_code() >= other.kind.exit_code() { (one, other) } else { (other, one) };
+    output::failure(common, &milder);
+    worse
+}
+
+/// Whether what follows would fail too: the mail server, the ledger or the disk is not there, or somebody said stop. Otherwise the
+/// failure is that of one edition or digest.
+pub(super) fn hinders_all(failure: &Failure) -> bool {
+    matches!(failure.kind, Kind::Unavailable | Kind::Configuration)
+}
+
 /// The ledger failed at work.
 #[allow(clippy::needless_pass_by_value, reason = "made for map_err")]
 pub(crate) fn ledger(error: StoreError) -> Failure {

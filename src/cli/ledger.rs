@@ -12,6 +12,7 @@ use crate::config::{LedgerAddress, PostgresAddress};
 use crate::delivery::ledger::Resolution;
 use crate::delivery::returns::News;
 use crate::delivery::{DeliveryRecord, DeliveryState, Ledger, Reply};
+use crate::digest::EditionId;
 use crate::error::{Failure, Kind};
 use crate::store::SqliteStore;
 use crate::subscriber::Address;
@@ -46,6 +47,9 @@ enum Action {
         /// What they were
         #[arg(long = "as", value_enum)]
         decision: Decision,
+        /// Only this reader's delivery
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<String>,
     },
     /// Stop sending an edition for now
     Pause {
@@ -118,7 +122,9 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
             };
             show(common, &context, &store, edition, address.as_deref(), list)
         }
-        Action::Resolve { edition, decision } => resolve(common, &context, &store, edition, decision),
+        Action::Resolve { edition, decision, address } => {
+            resolve(common, &context, &store, edition, decision, address.as_deref())
+        }
         Action::Pause { edition, why } => pause(common, &context, &store, edition, Some(&why)),
         Action::Resume { edition } => pause(common, &context, &store, edition, None),
         // Done before the ledger was opened.
@@ -185,13 +191,7 @@ fn restore(common: &Common, context: &Context, copy: &Path) -> Done {
 fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Option<&str>, list: Option<List>) -> Done {
     let edition = context.edition(store, id)?;
     if let Some(address) = address {
-        let to: Address = address.parse().map_err(|e| Failure::new(Kind::Usage, "this is no address").because(e))?;
-        let found = context.block_on(store.record(edition.id, &to)).map_err(failures::ledger)?;
-        let record = found.ok_or_else(|| {
-            Failure::new(Kind::Usage, "this edition has no delivery to that address")
-                .hint("she had not confirmed, or had left, when the edition was approved")
-        })?;
-        tell(common, &record);
+        tell(common, &record(context, store, edition.id, address)?);
         return Ok(());
     }
     let counts = context.counts(store, edition.id)?;
@@ -222,6 +222,16 @@ fn show(common: &Common, context: &Context, store: &Store, id: i64, address: Opt
             tell(common, record);
         }
     }
+}
+
+/// The delivery of an edition to an address.
+fn record(context: &Context, store: &Store, edition: EditionId, address: &str) -> Result<DeliveryRecord, Failure> {
+    let to: Address = address.parse().map_err(|e| Failure::new(Kind::Usage, "this is no address").because(e))?;
+    let found = context.block_on(store.record(edition, &to)).map_err(failures::ledger)?;
+    found.ok_or_else(|| {
+        Failure::new(Kind::Usage, "this edition has no delivery to that address")
+            .hint("she had not confirmed, or had left, when the edition was approved")
+    })
 }
 
 /// One delivery with its attempts.
@@ -273,14 +283,22 @@ fn state_name(state: DeliveryState) -> &'static str {
     }
 }
 
-fn resolve(common: &Common, context: &Context, store: &Store, id: i64, decision: Decision) -> Done {
+fn resolve(
+    common: &Common,
+    context: &Context,
+    store: &Store,
+    id: i64,
+    decision: Decision,
+    address: Option<&str>,
+) -> Done {
     let edition = context.edition(store, id)?;
+    let only = address.map(|address| record(context, store, edition.id, address)).transpose()?.map(|record| record.id);
     let resolution = match decision {
         Decision::Accepted => Resolution::Accepted,
         Decision::Resend => Resolution::Resend,
     };
     let resolved =
-        context.block_on(store.resolve(edition.id, None, resolution, Utc::now())).map_err(failures::ledger)?;
+        context.block_on(store.resolve(edition.id, only, resolution, Utc::now())).map_err(failures::ledger)?;
     output::event(common, &serde_json::json!({ "event": "resolved", "edition": edition.id, "deliveries": resolved }));
     let then = if matches!(decision, Decision::Resend) { ": the next pressrun run sends them again" } else { "" };
     output::line(

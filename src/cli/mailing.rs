@@ -1,5 +1,6 @@
 //! From a sealed edition to its mails: who a mail is for, what it carries, who answers for it, where it goes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::context::{Context, Store};
@@ -202,7 +203,8 @@ pub(crate) fn told_transport(context: &Context) -> String {
     }
 }
 
-/// Sends what waits of an edition, and shows how it goes; ends in good order when it begins to be quiet.
+/// Sends what waits of an edition, and shows how it goes; ends in good order when it begins to be quiet, or when something else
+/// `comes`.
 pub(crate) fn deliver(
     common: &Common,
     context: &Context,
@@ -210,19 +212,23 @@ pub(crate) fn deliver(
     edition: &Edition,
     digest: &Digest,
     quiet: Option<Quiet>,
+    comes: impl Future<Output = ()>,
 ) -> Result<Halt, Failure> {
     let writer = Writer::new(context, digest, edition.number, &edition.sealed)?;
     let transport = Arc::new(transport(context)?);
     let press = format!("{}-{}", std::process::id(), u64::from_le_bytes(keys::random()?));
     let bar = super::progress::Shown::new(common, edition);
     let (told, stop) = (context.stop()?, press::Stop::default());
+    let (signal, came) = (told.clone(), Cell::new(false));
     context.meter.begin();
     let report = context.block_on(async {
         let set = stop.clone();
+        let came = &came;
         let ending = async move {
             tokio::select! {
                 () = told.wait() => {}
                 () = hush(quiet) => {}
+                () = comes => came.set(true),
             }
             set.set();
             std::future::pending::<std::convert::Infallible>().await
@@ -253,6 +259,7 @@ pub(crate) fn deliver(
     context.meter.end();
     match report.end {
         press::deliver::End::Stopped if quiet.is_some_and(|quiet| quiet.at(chrono::Utc::now())) => Ok(Halt::None),
+        press::deliver::End::Stopped if came.get() && !signal.is_set() => Ok(Halt::GivesWay),
         end => ended(end),
     }
 }
@@ -274,6 +281,10 @@ pub(crate) enum Halt {
     None,
     /// It is paused, and why.
     Paused(String),
+    /// The press has just paused it, and why.
+    Pauses(String),
+    /// Something else has come that goes first.
+    GivesWay,
     /// A new sender's ceiling.
     Spent,
 }
@@ -284,6 +295,7 @@ fn ended(end: press::deliver::End<StoreError>) -> Result<Halt, Failure> {
     match end {
         End::Sent | End::Open(_) => Ok(Halt::None),
         End::Paused(why) => Ok(Halt::Paused(why)),
+        End::Pauses(why) => Ok(Halt::Pauses(why)),
         End::Spent => Ok(Halt::Spent),
         End::Stopped => Err(Failure::new(Kind::Unavailable, "stopped by a signal")
             .hint("the next pressrun run carries on where this one stopped")),

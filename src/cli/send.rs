@@ -1,12 +1,15 @@
 //! `pressrun send DIGEST`, and the sending part of `pressrun run`.
 
 use chrono::{DateTime, Utc};
+use std::collections::HashSet;
 
 use super::context::{Context, Store};
+use super::due::{self, Due};
+use super::failures::{Worst, hinders_all};
 use super::mailing::{self, Halt, NOBODY, Writer};
 use super::material::{Articles, Material};
 use super::{Common, Done, editors, failures, output, subscribers};
-use crate::delivery::{Fate, Ledger, Step};
+use crate::delivery::{Fate, Ledger};
 use crate::digest::{Approval, Digest, Edition, EditionState};
 use crate::error::{Failure, Kind};
 use crate::press::seal;
@@ -69,9 +72,10 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
         );
     }
     let hours = if arguments.now { Hours::Disregarded } else { Hours::Kept };
-    let sent = deliver_all(common, &context, &store, Some(digest), hours);
+    let mut worst = Worst::default();
+    let sent = deliver_all(common, &context, &store, Some(digest), hours, None, &mut worst);
     editors::tell(common, &context, &store);
-    sent?.or_fail()
+    worst.and(common, sent)?.or_fail()
 }
 
 /// What becomes of a digest's quiet hours.
@@ -88,6 +92,8 @@ pub(crate) enum Hours {
 pub(crate) struct Left {
     /// Deliveries that still wait, and would go if their time had come.
     pub(crate) waiting: u64,
+    /// It has given way to a digest that is due; they wait for nothing else.
+    pub(crate) gave_way: bool,
 }
 
 impl Left {
@@ -101,49 +107,67 @@ impl Left {
     }
 }
 
-/// Sends every approved and unfinished edition, of one digest or of all; the caller holds the press lock.
+/// Sends every approved and unfinished edition, of one digest or of all; the caller holds the press lock. What is wrong with one
+/// edition is among the `worst`, and holds up no other. With `known`, a digest that becomes due and is not known to be goes first: the caller sees to it,
+/// and comes again. A long edition would otherwise keep the next ones from being made in time.
 pub(crate) fn deliver_all(
     common: &Common,
     context: &Context,
     store: &Store,
     only: Option<&Digest>,
     hours: Hours,
+    known: Option<&HashSet<Due>>,
+    worst: &mut Worst,
 ) -> Result<Left, Failure> {
     let unfinished = context.block_on(store.unfinished()).map_err(failures::ledger)?;
-    let mut nothing = true;
-    let mut left = 0;
+    let (mut nothing, mut all) = (true, Left::default());
     for id in unfinished {
         let edition = context.edition(store, id.0)?;
         if only.is_some_and(|d| d.slug != edition.digest) {
             continue;
         }
         nothing = false;
-        left += deliver(common, context, store, &edition, hours)?;
+        match deliver(common, context, store, &edition, hours, known) {
+            Ok(left) => {
+                all = Left { waiting: all.waiting + left.waiting, gave_way: left.gave_way };
+                if left.gave_way {
+                    break;
+                }
+            }
+            Err(failure) if hinders_all(&failure) => return Err(failure),
+            Err(failure) => worst.add(common, failure),
+        }
     }
     if nothing {
         output::line(common, "delivery", "nothing new to send");
     }
-    Ok(Left { waiting: left })
+    Ok(all)
 }
 
-/// Sends one edition. Answers how many deliveries still wait, but for those that a person or quiet hours hold back.
+/// Sends one edition. Answers what still waits, but for what a person or quiet hours hold back.
 pub(super) fn deliver(
     common: &Common,
     context: &Context,
     store: &Store,
     edition: &Edition,
     hours: Hours,
-) -> Result<u64, Failure> {
+    known: Option<&HashSet<Due>>,
+) -> Result<Left, Failure> {
     seal::verify(edition).map_err(|e| failures::seal(common, e))?;
     let digest = context.digest(&edition.digest)?;
     let quiet = digest.quiet.filter(|_| hours == Hours::Kept);
     if let Some(until) = quiet.and_then(|quiet| quiet.ends(Utc::now())) {
         tell_quiet(common, digest, edition, until);
-        return Ok(0);
+        return Ok(Left::default());
     }
-    let paused = context.block_on(store.paused(edition.id)).map_err(failures::ledger)?;
     editors::sending(context, store, digest, edition)?;
-    let ended = mailing::deliver(common, context, store, edition, digest, quiet);
+    let comes = async {
+        match known {
+            Some(known) => due::comes(context, store, known).await,
+            None => std::future::pending().await,
+        }
+    };
+    let ended = mailing::deliver(common, context, store, edition, digest, quiet, comes);
     editors::stands(context, store, digest, edition)?;
     let counts = context.counts(store, edition.id)?;
     let told = output::counts(&counts);
@@ -166,7 +190,9 @@ pub(super) fn deliver(
     }
     let left = counts.waiting + counts.under_way;
     match ended? {
-        Halt::Paused(why) => return tell_paused(common, digest, edition, &why, paused.is_none()),
+        Halt::Paused(why) => return tell_paused(common, digest, edition, &why, false),
+        Halt::Pauses(why) => return tell_paused(common, digest, edition, &why, true),
+        Halt::GivesWay => return Ok(Left { waiting: left, gave_way: true }),
         Halt::Spent => {
             output::event(
                 common,
@@ -174,36 +200,36 @@ pub(super) fn deliver(
             );
             let told = format!("a new sender sends no more in these 24 hours; {} wait", output::grouped(left));
             output::line(common, "warm-up", told);
-            return Ok(0);
+            return Ok(Left::default());
         }
         Halt::None => {}
     }
     match quiet.and_then(|quiet| quiet.ends(Utc::now())) {
         Some(until) if left > 0 => {
             tell_quiet(common, digest, edition, until);
-            Ok(0)
+            Ok(Left::default())
         }
-        _ => Ok(left),
+        _ => Ok(Left { waiting: left, gave_way: false }),
     }
 }
 
-/// An edition is paused: a failure where that has just happened, because too many were refused.
-fn tell_paused(common: &Common, digest: &Digest, edition: &Edition, why: &str, new: bool) -> Result<u64, Failure> {
+/// An edition is paused: a failure where the press has just done it.
+fn tell_paused(common: &Common, digest: &Digest, edition: &Edition, why: &str, by_us: bool) -> Result<Left, Failure> {
     let id = edition.id.0;
     output::event(
         common,
         &serde_json::json!({ "event": "paused", "edition": id, "digest": edition.digest, "number": edition.number, "why": why }),
     );
-    if new {
+    if by_us {
         let what = format!("{} no. {} is paused", digest.title, edition.number);
         let hint = format!(
-            "pressrun ledger show {id} --refused shows what the servers said; pressrun ledger resume {id} goes on"
+            "pressrun ledger show {id} --refused, and --uncertain, show what the servers said; pressrun ledger resume {id} goes on"
         );
         return Err(Failure::new(Kind::Material, what).because(why).hint(hint));
     }
     let told = format!("{} no. {}: {why}. To go on: pressrun ledger resume {id}", digest.title, edition.number);
     output::line(common, "paused", told);
-    Ok(0)
+    Ok(Left::default())
 }
 
 /// An edition waits for its digest's quiet hours to end.
@@ -242,7 +268,7 @@ fn test(
         Ok::<_, Failure>(sent)
     })?;
     match sent.fate {
-        Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => {
+        taken if taken.is_acceptance() => {
             output::line(
                 common,
                 "test",

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Store};
+use super::due::{self, Due};
+use super::failures::Worst;
 use super::material::Articles;
 use super::{Common, editors, failures, output, run, send};
 use crate::delivery::Ledger;
 use crate::delivery::notice::Notices;
-use crate::digest::edition::Edits;
-use crate::digest::{Approval, EditionId, Editions, Turn};
+use crate::digest::EditionId;
 use crate::error::{Failure, Kind};
 use crate::press::Stop;
 
@@ -25,9 +26,18 @@ const CHORES: Duration = Duration::from_mins(1);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Task {
     /// A digest's due time has come.
-    Seal(String, DateTime<Utc>),
+    Seal(Due),
     /// Something of an edition is due.
     Send(EditionId),
+}
+
+impl Task {
+    fn due(&self) -> Option<&Due> {
+        match self {
+            Task::Seal(due) => Some(due),
+            Task::Send(_) => None,
+        }
+    }
 }
 
 /// The press of `pressrun serve`.
@@ -81,19 +91,23 @@ impl<'a> Standby<'a> {
         let done = match &task {
             Task::Seal(..) => run::turn(self.common, self.context, &Articles::default(), false),
             Task::Send(_) => {
-                let sent = send::deliver_all(self.common, self.context, &self.store, None, send::Hours::Kept);
+                // What is due goes first, unless it was tried just now.
+                let known = self.tried.keys().filter_map(Task::due).cloned().collect();
+                let (kept, known, mut worst) = (send::Hours::Kept, Some(&known), Worst::default());
+                let sent = send::deliver_all(self.common, self.context, &self.store, None, kept, known, &mut worst);
                 editors::tell(self.common, self.context, &self.store);
-                sent
+                worst.and(self.common, sent)
             }
         };
         self.count()?;
         // Whatever became of it: what is still due now is not begun at once again.
-        if done.is_err() || self.task()?.is_some() {
+        let gave_way = matches!(done, Ok(send::Left { gave_way: true, .. }));
+        if !gave_way && (done.is_err() || self.task()?.is_some()) {
             self.tried.insert(task, Instant::now() + AGAIN);
         }
         match done {
-            Ok(send::Left { waiting: 0 }) | Err(_) => done.map(|_| ()),
-            Ok(send::Left { waiting }) => {
+            Ok(send::Left { waiting: 0, .. } | send::Left { gave_way: true, .. }) | Err(_) => done.map(|_| ()),
+            Ok(send::Left { waiting, .. }) => {
                 output::line(self.common, "", format!("{} wait for their time", output::grouped(waiting)));
                 Ok(())
             }
@@ -104,22 +118,9 @@ impl<'a> Standby<'a> {
     fn task(&self) -> Result<Option<Task>, Failure> {
         let now = Utc::now();
         let fresh = |task: &Task| !self.tried.contains_key(task);
-        for digest in &self.context.settings.digests {
-            let Some(schedule) = &digest.schedule else { continue };
-            let last = self.context.block_on(self.store.last_run(&digest.slug)).map_err(failures::ledger)?;
-            let Some(due) = schedule.due(last, now) else { continue };
-            let task = Task::Seal(digest.slug.clone(), due);
-            if !fresh(&task) {
-                continue;
-            }
-            // A draft that waits for a person waits for no press.
-            let waits = self.context.draft(&self.store, digest)?.is_some_and(|draft| {
-                let in_time = draft.due.is_some_and(|due| digest.missed.turn(digest.late, due, now) == Turn::Make);
-                !(digest.approval == Approval::Automatic && in_time && draft.edits == Edits::default())
-            });
-            if !waits {
-                return Ok(Some(task));
-            }
+        let due = self.context.block_on(due::due(self.context, &self.store, now)).map_err(failures::ledger)?;
+        if let Some(task) = due.into_iter().map(Task::Seal).find(fresh) {
+            return Ok(Some(task));
         }
         for id in self.context.block_on(self.store.unfinished()).map_err(failures::ledger)? {
             let task = Task::Send(id);

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::context::{Context, Store};
 use super::material::Material;
-use super::{Common, Done, editors, failures, mailing, output};
-use crate::digest::edition::{Choice, Edits};
+use super::{Common, Done, due, editors, failures, mailing, output};
+use crate::digest::edition::Choice;
 use crate::digest::{Approval, Digest, Edition, Editions, Turn};
 use crate::press::seal;
 
@@ -44,8 +44,7 @@ impl Desk<'_> {
 
     /// A draft is there already: the editor's, or one that a run had no time to let go.
     fn found(&self, digest: &Digest, draft: &Edition, now: DateTime<Utc>) -> Done {
-        let in_time = draft.due.is_some_and(|due| digest.missed.turn(digest.late, due, now) == Turn::Make);
-        if digest.approval == Approval::Automatic && in_time && draft.edits == Edits::default() {
+        if due::goes_by_itself(digest, draft, now) {
             self.tell_made(digest, draft);
             return self.approve(draft, now);
         }

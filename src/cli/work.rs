@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::context::{Context, Store};
+use super::failures::hinders_all;
 use super::send::{self, Hours};
 use super::{Common, Done, editors, failures, output};
 use crate::delivery::Ledger;
@@ -41,6 +42,14 @@ enum Found {
     Nothing,
 }
 
+/// An edition that is left alone for a while.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Instant,
+    /// For something that is wrong with it: it is not waited for.
+    failed: bool,
+}
+
 /// Sends what is approved.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let context = Context::load_to_send(common)?;
@@ -51,11 +60,12 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let mut wait = AGAIN;
     let mut told = None::<Instant>;
     let mut resting = HashMap::new();
+    let mut failed = None;
     while !stop.is_set() {
-        let pause = match look(common, &context, &store, &stop, &mut resting) {
+        let pause = match look(common, &context, &store, &stop, &mut resting, &mut failed) {
             Ok(Found::Nothing) if arguments.until_done => {
                 editors::tell(common, &context, &store);
-                break;
+                return failed.map_or(Ok(()), Err);
             }
             Ok(found) => {
                 wait = AGAIN;
@@ -87,15 +97,17 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     Ok(())
 }
 
-/// Rescues what others left, and sends what is due, but for editions that are `resting` until then.
+/// Rescues what others left, and sends what is due, but for editions that are `resting` until then. What is wrong with one edition
+/// holds up no other: it rests, and is told at the end, too, where there is one.
 fn look(
     common: &Common,
     context: &Context,
     store: &Store,
     stop: &Stop,
-    resting: &mut HashMap<EditionId, Instant>,
+    resting: &mut HashMap<EditionId, Rest>,
+    failed: &mut Option<Failure>,
 ) -> Result<Found, Failure> {
-    resting.retain(|_, until| *until > Instant::now());
+    resting.retain(|_, rest| rest.until > Instant::now());
     let policy = context.settings.press.uncertain;
     context.block_on(store.rescue(context.alone(), policy, Utc::now())).map_err(failures::ledger)?;
     let mut found = Found::Nothing;
@@ -107,27 +119,46 @@ fn look(
             resting.remove(&id);
             continue;
         }
-        if resting.contains_key(&id) {
-            found = if found == Found::Nothing { Found::Waiting } else { found };
+        if let Some(rest) = resting.get(&id) {
+            if !rest.failed && found == Found::Nothing {
+                found = Found::Waiting;
+            }
             continue;
         }
         let due = context.block_on(store.next_due(id)).map_err(failures::ledger)?;
         if due.is_some_and(|due| due <= Utc::now()) {
             let edition = context.edition(store, id.0)?;
-            let quiet = context.digest(&edition.digest)?.quiet;
-            if quiet.is_some_and(|quiet| quiet.at(Utc::now())) {
-                found = if found == Found::Nothing { Found::Waiting } else { found };
-                continue;
-            }
-            if send::deliver(common, context, store, &edition, Hours::Kept)? > 0 {
-                found = Found::Work;
-                continue;
+            let sent = context.digest(&edition.digest).and_then(|digest| {
+                if digest.quiet.is_some_and(|quiet| quiet.at(Utc::now())) {
+                    return Ok(None);
+                }
+                send::deliver(common, context, store, &edition, Hours::Kept, None).map(Some)
+            });
+            match sent {
+                Ok(Some(left)) if left.waiting > 0 => {
+                    found = Found::Work;
+                    continue;
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    found = if found == Found::Nothing { Found::Waiting } else { found };
+                    continue;
+                }
+                Err(failure) if hinders_all(&failure) => return Err(failure),
+                Err(failure) => {
+                    output::failure(common, &failure);
+                    resting.insert(id, Rest { until: Instant::now() + REST, failed: true });
+                    failed.get_or_insert_with(|| {
+                        Failure::new(failure.kind, "not every edition could be sent").because("what was told above")
+                    });
+                    continue;
+                }
             }
             // Nothing more of it is due, or may go.
             found = if found == Found::Nothing { Found::Waiting } else { found };
             let due = context.block_on(store.next_due(id)).map_err(failures::ledger)?;
             if context.settings.press.warm_up.is_some() && due.is_some_and(|due| due <= Utc::now()) {
-                resting.insert(id, Instant::now() + REST);
+                resting.insert(id, Rest { until: Instant::now() + REST, failed: false });
             }
             continue;
         }

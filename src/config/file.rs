@@ -159,6 +159,7 @@ pub struct Smtp {
     pub trust: Option<String>,
     pub hello: Option<String>,
     pub timeout: Option<String>,
+    pub message_timeout: Option<String>,
     pub mails_per_connection: Option<u32>,
 }
 

@@ -69,6 +69,24 @@ fn the_command_line_goes_before_the_configuration() {
 }
 
 #[test]
+fn a_token_in_a_file_is_read_again_for_each_login_and_no_other_secret_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "secret").unwrap();
+    let fresh = |login: &str, overrides: &Overrides| {
+        let smtp = format!("smtp: {{login: {login}, password_file: {}}}\n", file.display());
+        let settings = settings(&format!("transport: smtps://news@a.example\n{smtp}"), overrides);
+        let TransportSettings::Smtp(options) = settings.transport else { panic!() };
+        assert_eq!((options.timeout, options.message_timeout), (Duration::from_secs(30), Duration::from_mins(10)));
+        options.login.unwrap().fresh
+    };
+    assert_eq!(fresh("token", &Overrides::default()), Some(file.clone()));
+    assert_eq!(fresh("password", &Overrides::default()), None);
+    let overrides = Overrides { smtp_password: Some(SecretString::from("secret".to_owned())), ..Overrides::default() };
+    assert_eq!(fresh("token", &overrides), None);
+}
+
+#[test]
 fn without_its_password_a_relay_is_unusable_and_all_else_is_fine() {
     let relay = "transport: [smtps://news@a.example, smtp://news@b.example]\n";
     let without = settings(relay, &Overrides::default());

@@ -54,9 +54,12 @@ pub type PressId = String;
 pub enum UncertainPolicy {
     /// They stay uncertain until an operator decides.
     Hold,
-    /// They are sent again, with the same Message-ID, and stay marked.
+    /// They are sent again, with the same Message-ID, and stay marked; [`MOST_DOUBTS`] times at most.
     Resend,
 }
+
+/// A delivery that was uncertain so often is not sent again by itself: as many copies may have gone out as doubts.
+pub const MOST_DOUBTS: u32 = 8;
 
 /// What an operator says of an uncertain delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,12 +100,21 @@ pub trait Ledger: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Vec<DeliveryId>, Self::Error>> + Send;
 
+    /// A press that is alive says so: what it holds, claimed or in flight, is its own for so long from now.
+    fn renew(
+        &self,
+        press: &PressId,
+        lease: Duration,
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
     /// Gives back what was claimed and not begun.
     fn release(&self, press: &PressId) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Deliveries whose press is gone (`alone`: whatever their lease says, for the caller knows that no other press runs):
-    /// *claimed* waits again, *in flight* becomes *uncertain*, and with [`UncertainPolicy::Resend`] *uncertain* waits again.
-    /// Answers how many became uncertain.
+    /// *claimed* waits again, *in flight* becomes *uncertain*, and with [`UncertainPolicy::Resend`] *uncertain* waits again: not
+    /// what has been uncertain [`MOST_DOUBTS`] times, and nothing of a paused edition, for there a person decides. Answers how
+    /// many became uncertain.
     fn rescue(
         &self,
         alone: bool,

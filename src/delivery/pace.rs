@@ -159,6 +159,8 @@ struct Place {
     bucket: Option<Bucket>,
     /// Nothing goes before.
     rest: Option<DateTime<Utc>>,
+    /// The latest rest that was heard of, over or not: told again, it is no news.
+    heard: Option<DateTime<Utc>>,
     /// Connections that it has learned to live with, after a complaint.
     learned: Option<u16>,
     /// When it may have one more.
@@ -210,7 +212,7 @@ impl Pace {
 
     /// A complaint that was heard before this press began, or by another one.
     pub fn remember(&mut self, rest: &Rest, now: DateTime<Utc>) {
-        let known = self.places.get(&rest.place).and_then(|place| place.rest);
+        let known = self.places.get(&rest.place).and_then(|place| place.heard);
         if rest.until + FORGOTTEN > now && known.is_none_or(|known| known < rest.until) {
             self.leave_alone(&rest.place.clone(), rest.until, now);
         }
@@ -318,16 +320,18 @@ impl Pace {
         self.all.is_none_or(|bucket| bucket.earliest() <= now)
     }
 
-    /// The mail server says that we are too fast for itself: a breath, and then half as fast as until now.
-    pub fn too_fast_for_all(&mut self, now: DateTime<Utc>) {
+    /// The mail server says that we are too fast for itself: a breath, and then half as fast as until now. Whether that is news,
+    /// and was not said of what had been under way.
+    pub fn too_fast_for_all(&mut self, now: DateTime<Utc>) -> bool {
         self.measure(now);
         if self.eased.is_some_and(|(_, _, grows)| now < grows - GROWTH + BREATH) {
-            return; // said of what had been under way
+            return false;
         }
         let before = self.eased.map_or(self.rate, |(rate, _, _)| rate).max(2.0);
         let peak = self.eased.map_or(before, |(_, peak, _)| peak);
         self.eased = Some((before / 2.0, peak, now + GROWTH));
         self.all = Some(Bucket { spacing: spacing(before / 2.0), next: now + BREATH + BURST });
+        true
     }
 
     /// A mail was accepted: time may bring more.
@@ -382,7 +386,8 @@ impl Pace {
             .places
             .entry(name.to_owned())
             .or_insert_with(|| Place::new(self.limits.part(name, self.presses), self.presses, now));
-        place.rest = Some(place.rest.map_or(until, |rest| rest.max(until)));
+        place.rest = place.rest.max(Some(until));
+        place.heard = place.heard.max(Some(until));
         place.learned = Some(1);
         place.grows = until + GROWTH;
         place.tail = place.tail.max(until);
@@ -409,7 +414,17 @@ impl Pace {
 impl Place {
     fn new(limit: Limit, presses: u32, now: DateTime<Utc>) -> Self {
         let bucket = limit.per_minute.map(|n| Bucket::new(f64::from(n.get()) / f64::from(presses), now));
-        Place { limit, bucket, rest: None, learned: None, grows: now, seats: vec![], tail: now, service: SERVICE }
+        Place {
+            limit,
+            bucket,
+            rest: None,
+            heard: None,
+            learned: None,
+            grows: now,
+            seats: vec![],
+            tail: now,
+            service: SERVICE,
+        }
     }
 
     fn has_room(&self, line: usize) -> bool {

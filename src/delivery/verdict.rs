@@ -2,11 +2,12 @@
 //!
 //! The rules, in the order of RFC 5321 and of what large providers do with it:
 //!
-//! - 250 after the final dot, and nothing else, is *accepted*.
+//! - 250 after the final dot is *accepted*, and so are its like; not what a server says of itself or of the line (21x, 22x).
 //! - The line broke after the final dot could have been seen: *uncertain*, never a guess.
 //! - 5xx ends (section 4.2.1), 4xx waits, until it is too late.
 //! - What is said before `RCPT` is not about the reader: it costs her no try, and a refusal there stops everything, or a
-//!   wrong sender address would end every delivery of an edition.
+//!   wrong sender address would end every delivery of an edition. A "later" there goes again, and the press gives the relay up
+//!   when it hears nothing else.
 //! - A line that breaks before the dot is forgiven twice: Yahoo closes after some mails without a word.
 //! - "Too fast" is about a domain, and leaves that domain alone for a while; or about us, and then everything goes slower.
 //! - An account that may send no more today is nobody's refusal: everything stops.
@@ -65,7 +66,7 @@ pub fn verdict(
         Fate::Broke(Step::Rcpt | Step::Data, _) => (at_once(), Advice::NewLine),
         Fate::Broke(Step::Dot, _) => (Outcome::Uncertain, Advice::NewLine),
         Fate::Replied(step, reply) => match (*step, reply.code) {
-            (Step::Dot, 200..300) => (Outcome::Accepted, Advice::GoOn),
+            (Step::Dot, _) if fate.is_acceptance() => (Outcome::Accepted, Advice::GoOn),
             (Step::Greeting | Step::Mail, 500..600) if !about_the_session(reply) => (Outcome::Untried, Advice::Stop),
             (_, 530 | 534 | 535 | 538) => (Outcome::Untried, Advice::Stop),
             (_, 400..600) if may_send_no_more(reply) => (Outcome::Untried, Advice::Stop),
@@ -76,6 +77,7 @@ pub fn verdict(
             }
             (Step::Greeting | Step::Mail, 421) => (Outcome::Untried, Advice::NewLine),
             (_, 421) => (at_once(), Advice::NewLine),
+            (Step::Greeting | Step::Mail, 400..500) => (Outcome::Untried, Advice::GoOn),
             (_, 400..500) => (backoff(), Advice::GoOn),
             (_, 500..600) if about_the_session(reply) => (at_once(), Advice::NewLine),
             (_, 500..600) if about_us(reply) => (Outcome::Rejected, Advice::Accused),

@@ -19,7 +19,12 @@ pub struct Schedule {
     pattern: String,
     time_zone: chrono_tz::Tz,
     cron: Cron,
+    /// One for each time of day that the pattern names; itself alone where it goes through the hours.
+    times: Vec<Cron>,
 }
+
+/// A pattern that names more times of day than this is taken to go through them.
+const MOST_TIMES: usize = 100;
 
 /// Why a text is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,8 +49,15 @@ impl Schedule {
             )));
         }
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
-        let cron = parser.parse(pattern).map_err(|e| wrong(e.to_string().trim_end_matches('.').to_owned()))?;
-        let schedule = Schedule { pattern: pattern.to_owned(), time_zone, cron };
+        let parse = |text: &str| parser.parse(text).map_err(|e| wrong(e.to_string().trim_end_matches('.').to_owned()));
+        let cron = parse(pattern)?;
+        // To croner only a pattern with one minute and one hour names a time of day; all others would lose the hour that is
+        // skipped, and go twice through the one that comes twice.
+        let times = match times_of_day(pattern) {
+            Some(patterns) => patterns.iter().map(|one| parse(one)).collect::<Result<_, _>>()?,
+            None => vec![cron.clone()],
+        };
+        let schedule = Schedule { pattern: pattern.to_owned(), time_zone, cron, times };
         match schedule.next(DateTime::UNIX_EPOCH) {
             Some(_) => Ok(schedule),
             None => Err(wrong("it names a date that never comes".into())),
@@ -69,16 +81,41 @@ impl Schedule {
     /// `pressrun run` of a new newsroom makes an edition. A `last` in the future (the clock was set back) is waited out.
     pub fn due(&self, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let Some(last) = last else { return Some(now) };
-        let latest = self.cron.find_previous_occurrence(&now.with_timezone(&self.time_zone), true).ok()?;
+        let now = now.with_timezone(&self.time_zone);
+        let latest = self.times.iter().filter_map(|time| time.find_previous_occurrence(&now, true).ok()).max()?;
         let latest = latest.with_timezone(&Utc);
         (latest > last).then_some(latest)
     }
 
     /// The first due moment after `after`.
     pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let next = self.cron.find_next_occurrence(&after.with_timezone(&self.time_zone), false).ok()?;
+        let after = after.with_timezone(&self.time_zone);
+        let next = self.times.iter().filter_map(|time| time.find_next_occurrence(&after, false).ok()).min()?;
         Some(next.with_timezone(&Utc))
     }
+}
+
+/// A pattern for each time of day, where minutes and hours are numbers, lists and ranges of them.
+fn times_of_day(pattern: &str) -> Option<Vec<String>> {
+    let (minutes, rest) = pattern.split_once(char::is_whitespace)?;
+    let (hours, days) = rest.trim_start().split_once(char::is_whitespace)?;
+    let (minutes, hours) = (numbers(minutes)?, numbers(hours)?);
+    let few = minutes.len() * hours.len() <= MOST_TIMES;
+    few.then(|| hours.iter().flat_map(|h| minutes.iter().map(move |m| format!("{m} {h} {days}"))).collect())
+}
+
+/// `1`, `1,5`, `1-3`, `1-3,7`.
+fn numbers(field: &str) -> Option<Vec<u32>> {
+    let mut all = Vec::new();
+    for part in field.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
+        if first > last || last > 59 {
+            return None;
+        }
+        all.extend(first..=last);
+    }
+    Some(all)
 }
 
 impl FromStr for Schedule {
@@ -164,6 +201,56 @@ mod tests {
         assert_eq!(nightly.due(Some(fold), at("2026-10-25T02:45:00+01:00")), None);
     }
 
+    /// Each due time of a day, as `HH:MM+offset`.
+    fn day(pattern: &str, zone: Tz, day: &str) -> Vec<String> {
+        let schedule = schedule(pattern, zone);
+        let day: chrono::NaiveDate = day.parse().unwrap();
+        let begin = at(&format!("{day}T00:00:00Z")) - TimeDelta::days(1);
+        let next = std::iter::successors(schedule.next(begin), |due| schedule.next(*due));
+        let local = next.take(2_000).map(|due| due.with_timezone(&zone));
+        let of_day = local.skip_while(|due| due.date_naive() < day).take_while(|due| due.date_naive() == day);
+        of_day.map(|due| due.format("%H:%M%:z").to_string()).collect()
+    }
+
+    #[test]
+    fn lists_and_ranges_of_times_are_due_once_each_whatever_the_clocks_do() {
+        for (pattern, gap, fold) in [
+            ("30 2,14 * * *", "03:00+02:00 14:30+02:00", "02:30+02:00 14:30+01:00"),
+            // Both fall to the end of the skipped hour, and are due there once.
+            ("0,30 2 * * *", "03:00+02:00", "02:00+02:00 02:30+02:00"),
+            ("30 1-3 * * *", "01:30+01:00 03:00+02:00 03:30+02:00", "01:30+02:00 02:30+02:00 03:30+01:00"),
+            (
+                "15,45 2-3,8 * * SUN",
+                "03:00+02:00 03:15+02:00 03:45+02:00 08:15+02:00 08:45+02:00",
+                "02:15+02:00 02:45+02:00 03:15+01:00 03:45+01:00 08:15+01:00 08:45+01:00",
+            ),
+        ] {
+            assert_eq!(day(pattern, Berlin, "2026-03-29").join(" "), gap, "{pattern}");
+            assert_eq!(day(pattern, Berlin, "2026-10-25").join(" "), fold, "{pattern}");
+        }
+        let sunday = "2026-03-29T00:00:00+01:00";
+        for (pattern, wanted) in [("30 2,14 * * *", 2), ("0,30 2 * * *", 1), ("30 1-3 * * *", 3)] {
+            let handled = run_every(pattern, Berlin, sunday, "2026-03-29T23:59:00+02:00", TimeDelta::minutes(5));
+            assert_eq!(handled.len(), wanted, "{pattern}: {handled:?}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_begins_at_one_has_its_midnight_then() {
+        use chrono_tz::{Africa::Cairo, America::Santiago, Asia::Beirut};
+        for (zone, date) in [(Cairo, "2026-04-24"), (Beirut, "2026-03-29"), (Santiago, "2026-09-06")] {
+            for pattern in ["0 0 * * *", "30 0 * * *", "0,30 0 * * *"] {
+                let found = day(pattern, zone, date);
+                assert!(found.len() == 1 && found[0].starts_with("01:00"), "{pattern} in {zone}: {found:?}");
+                let midnight = at(&format!("{date}T00:00:00Z"));
+                let (from, until) = (midnight - TimeDelta::days(1), midnight + TimeDelta::days(2));
+                let handled = run_every(pattern, zone, &from.to_rfc3339(), &until.to_rfc3339(), TimeDelta::minutes(10));
+                let of_day = |due: &&DateTime<Utc>| due.with_timezone(&zone).date_naive().to_string() == date;
+                assert_eq!(handled.iter().filter(of_day).count(), 1, "{pattern} in {zone}: {handled:?}");
+            }
+        }
+    }
+
     #[test]
     fn half_hours_run_through_the_doubled_hour() {
         let often = schedule("*/30 * * * *", Berlin);
@@ -240,8 +327,13 @@ mod tests {
     proptest! {
         #[test]
         fn however_runs_fall_no_due_time_is_handled_twice_and_the_latest_is_never_lost(
-            pattern in prop::sample::select(vec!["30 2 * * *", "0 7 * * FRI", "*/30 * * * *", "0 0 1 * *", "15 3 29 2 *"]),
-            zone in prop::sample::select(vec![Berlin, Chicago, Tz::UTC, Tz::Australia__Lord_Howe, Tz::Africa__Casablanca]),
+            pattern in prop::sample::select(vec![
+                "30 2 * * *", "0 7 * * FRI", "*/30 * * * *", "0 0 1 * *", "15 3 29 2 *", "0,30 2,14 * * *", "30 0-3 * * *",
+            ]),
+            zone in prop::sample::select(vec![
+                Berlin, Chicago, Tz::UTC, Tz::Australia__Lord_Howe, Tz::Africa__Casablanca, Tz::Africa__Cairo,
+                Tz::America__Santiago,
+            ]),
             // From 2025 on, so that clocks are set a few times; some runs close together, some the same, some set back.
             begin in 0_i64..40_000_000,
             steps in prop::collection::vec(prop_oneof![0_i64..7_200, 0_i64..2_000_000, -100_000_i64..0], 1..60),

@@ -18,7 +18,7 @@ mod queue;
 mod seat;
 mod writing;
 
-pub use course::{ACCUSED_PAUSE, FRUITLESS, REFUSED_OF, REFUSED_PAUSE};
+pub use course::{ACCUSED_PAUSE, BREATHS, FRUITLESS, REFUSED_OF, REFUSED_PAUSE, UNCERTAIN_PAUSE};
 pub use line::{IN_FLIGHT, OPEN_TRIES};
 
 use chrono::{DateTime, Utc};
@@ -51,6 +51,8 @@ const LISTEN: Duration = Duration::from_secs(10);
 const LISTEN_SHARED: Duration = Duration::from_secs(1);
 /// So long after it has said that it is there, all others have listened.
 const HEARD: Duration = Duration::from_millis(1_500);
+/// Signs of life in the time of a lease.
+const SIGNS: u32 = 3;
 /// Deliveries claimed at once for each line, where others share the work.
 const SHARED: u32 = 4;
 
@@ -139,8 +141,10 @@ pub enum End<E> {
     Open(Option<DateTime<Utc>>),
     /// [`Job::stop`] was set.
     Stopped,
-    /// The edition is paused, and why: by an operator, or just now because too many were refused.
+    /// The edition is paused, and why: by an operator, before or meanwhile, or by a press before this one.
     Paused(String),
+    /// This press has paused it, and why: too many were refused, or nobody can tell of too many.
+    Pauses(String),
     /// A new sender's ceiling of these 24 hours is reached; the others wait.
     Spent,
     /// The relay takes no mail of ours.
@@ -163,7 +167,7 @@ pub async fn deliver<L: Ledger>(
     progress: impl Fn(&Progress),
 ) -> Report<L::Error> {
     let Options { limits, connections, .. } = &job.options;
-    let course = Arc::new(Course::new(Pace::new(limits.clone(), *connections, 1, now())));
+    let course = Arc::new(Course::new(Pace::new(limits.clone(), *connections, 1, now()), *connections));
     let end = match Writers::new(compose) {
         Ok(writers) => run(&job, &course, Arc::new(writers), Arc::new(now), progress).await.unwrap_or_else(End::Ledger),
         Err(failure) => End::Fault(failure),
@@ -219,7 +223,8 @@ where
         let feeding = feed(job, course, &queue, claims, now.as_ref());
         tokio::join!(feeding, writers.work(claimed, &queue, course)).0
     });
-    let (mut fed, mut stopping) = (false, false);
+    let mut living = std::pin::pin!(live(job, now.as_ref()));
+    let (mut fed, mut stopping, mut alive) = (false, false, true);
     loop {
         tokio::select! {
             done = &mut feeding, if !fed => {
@@ -236,6 +241,10 @@ where
                 },
                 None => break,
             },
+            error = &mut living, if alive => {
+                alive = false;
+                course.end(End::Ledger(error));
+            }
             () = job.stop.wait(), if !stopping => {
                 stopping = true;
                 course.end(End::Stopped);
@@ -257,6 +266,17 @@ where
     match ledger.paused(*edition).await? {
         Some(why) => Ok(End::Paused(why)),
         None => Ok(End::Open(ledger.next_due(*edition).await?)),
+    }
+}
+
+/// Says that this press is alive, however long a relay lets it wait. Comes back where the ledger fails.
+async fn live<L: Ledger>(job: &Job<L>, now: &(dyn Fn() -> DateTime<Utc> + Send + Sync)) -> L::Error {
+    let Job { ledger, options, press, .. } = job;
+    loop {
+        tokio::time::sleep(options.lease / SIGNS).await;
+        if let Err(error) = ledger.renew(press, options.lease, now()).await {
+            return error;
+        }
     }
 }
 

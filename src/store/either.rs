@@ -98,6 +98,7 @@ hand_on! {
     Ledger:
     fn claim(press: &PressId, edition: EditionId, limit: u32, lease: Duration, now: DateTime<Utc>) -> Vec<Claimed>;
     fn turn(press: &PressId, settle: Vec<Settlement>, begin: Vec<DeliveryId>, lease: Duration, now: DateTime<Utc>) -> Vec<DeliveryId>;
+    fn renew(press: &PressId, lease: Duration, now: DateTime<Utc>) -> ();
     fn release(press: &PressId) -> ();
     fn rescue(alone: bool, policy: UncertainPolicy, now: DateTime<Utc>) -> u64;
     fn unfinished() -> Vec<EditionId>;

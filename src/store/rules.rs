@@ -4,7 +4,8 @@ use crate::delivery::{AttemptOutcome, DeliveryState, Outcome, Reply, Settlement}
 use crate::store::{StoreError, row};
 
 /// A delivery that became uncertain more often than this is sent again only after [`DOUBTFUL_WAIT`]: a relay that breaks
-/// after every dot would otherwise be sent the same mail as fast as the line allows.
+/// after every dot would otherwise be sent the same mail as fast as the line allows. It is never sent again by itself after
+/// [`crate::delivery::ledger::MOST_DOUBTS`].
 pub(in crate::store) const QUICK_RESENDS: i64 = 5;
 /// Milliseconds.
 pub(in crate::store) const DOUBTFUL_WAIT: i64 = 10 * 60 * 1000;

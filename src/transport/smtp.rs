@@ -6,6 +6,7 @@
 
 mod connection;
 mod dial;
+mod lines;
 mod offers;
 mod trust;
 mod wire;
@@ -15,8 +16,8 @@ pub use trust::TrustError;
 
 use secrecy::SecretString;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::OpenError;
 
@@ -31,15 +32,13 @@ pub struct Options {
     pub trust: Option<PathBuf>,
     /// The name to greet with; `None`: the host's.
     pub hello: Option<String>,
-    /// Limit of every step: connecting, each reply. The reply after the message may take [`Options::DOT_FACTOR`] times as long.
+    /// Limit of every step but one: connecting, each reply.
     pub timeout: Duration,
+    /// Limit of that one: a message on its way, and the answer to it. Whoever hangs up too early mails twice (RFC 5321
+    /// section 4.5.3.2.6).
+    pub message_timeout: Duration,
     /// Mails on one connection, before a new one is opened.
     pub mails_per_connection: u32,
-}
-
-impl Options {
-    /// RFC 5321 section 4.5.3.2.6: the answer to a whole message takes longer than others (ten minutes against five, there).
-    pub const DOT_FACTOR: u32 = 2;
 }
 
 /// One relay.
@@ -73,13 +72,20 @@ pub struct Login {
     pub password: SecretString,
     /// The password is an OAuth 2 access token: log in by XOAUTH2, and by nothing else.
     pub token: bool,
+    /// Where it stands, if something else keeps it fresh there: read for each login. Otherwise `password` is good for ever.
+    pub fresh: Option<PathBuf>,
 }
+
+/// A relay that could not be reached is asked again after so long, or when no other can be reached either.
+pub const REST: Duration = Duration::from_mins(3);
 
 /// The relays, and how to reach them.
 #[derive(Debug)]
 pub struct Smtp {
-    options: Options,
+    options: Box<Options>,
     tls: Tls,
+    /// For each relay: until when it is left alone.
+    resting: Mutex<Vec<Option<Instant>>>,
 }
 
 /// What a relay showed of itself when it was called.
@@ -112,7 +118,8 @@ impl Smtp {
     /// [`TrustError`] where [`Options::trust`] cannot be read or holds no certificate.
     pub fn new(options: Options) -> Result<Self, TrustError> {
         let tls = trust::client(options.trust.as_deref())?;
-        Ok(Smtp { options, tls })
+        let resting = Mutex::new(vec![None; options.relays.len()]);
+        Ok(Smtp { options: Box::new(options), tls, resting })
     }
 
     /// Calls each relay, and says goodbye.
@@ -139,18 +146,66 @@ impl Smtp {
     }
 
     /// Opens one connection: TCP without delay, TLS as required, EHLO, AUTH. Where a relay is unreachable the next is tried;
-    /// one that cannot be trusted or refuses the login is told at once, for only a person can help.
+    /// one that cannot be trusted or refuses the login is told at once, for only a person can help. One that was unreachable a
+    /// moment ago is the last to be tried: each line would wait for its silence again and again.
     ///
     /// # Errors
     /// [`OpenError`] of the last relay tried.
     pub async fn connect(&self) -> Result<Connection, OpenError> {
         let mut last = OpenError::Unreachable { relay: "no relay".to_owned(), cause: "none is configured".to_owned() };
-        for relay in &self.options.relays {
-            match dial::dial(relay, &self.options, &self.tls).await {
-                Err(error @ OpenError::Unreachable { .. }) => last = error,
+        for at in self.in_turn(Instant::now()) {
+            let done = dial::dial(&self.options.relays[at], &self.options, &self.tls).await;
+            let unreachable = matches!(done, Err(OpenError::Unreachable { .. }));
+            if let Some(rest) = self.resting().get_mut(at) {
+                *rest = unreachable.then(|| Instant::now() + REST);
+            }
+            match done {
+                Err(error) if unreachable => last = error,
                 done => return done,
             }
         }
         Err(last)
+    }
+
+    /// The relays by number, in the order in which they are tried: as they are written, but those that rest last.
+    fn in_turn(&self, now: Instant) -> Vec<usize> {
+        let resting = self.resting();
+        let mut order: Vec<usize> = (0..self.options.relays.len()).collect();
+        order.sort_by_key(|at| resting.get(*at).copied().flatten().is_some_and(|until| until > now));
+        order
+    }
+
+    fn resting(&self) -> std::sync::MutexGuard<'_, Vec<Option<Instant>>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relay_that_was_not_reached_is_tried_last_for_some_minutes() {
+        let relay = |host: &str| Relay { host: host.to_owned(), port: 25, security: Security::Loopback };
+        let (timeout, message_timeout) = (Duration::from_secs(1), Duration::from_secs(1));
+        let relays = vec![relay("a"), relay("b"), relay("c")];
+        let options = Options {
+            relays,
+            login: None,
+            trust: None,
+            hello: None,
+            timeout,
+            message_timeout,
+            mails_per_connection: 1,
+        };
+        let smtp = Smtp::new(options).unwrap();
+        let now = Instant::now();
+        assert_eq!(smtp.in_turn(now), [0, 1, 2]);
+        smtp.resting()[0] = Some(now + REST);
+        assert_eq!(smtp.in_turn(now), [1, 2, 0]);
+        assert_eq!(smtp.in_turn(now + REST), [0, 1, 2]);
+        smtp.resting().fill(Some(now + REST));
+        assert_eq!(smtp.in_turn(now), [0, 1, 2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use pressrun::delivery::bounce::Cause;
-use pressrun::delivery::ledger::{Resolution, UncertainPolicy};
+use pressrun::delivery::ledger::{MOST_DOUBTS, Resolution, UncertainPolicy};
 use pressrun::delivery::notice::{Event, Notice, Notices};
 use pressrun::delivery::pace::Rest;
 use pressrun::delivery::returns::{Filed, Mailed, News, Patience, Return, Returns};
@@ -409,6 +409,60 @@ pub async fn rescue_tells_what_may_have_gone_from_what_cannot<S: Store>(store: S
     assert_eq!(claim(&store, "new", edition, 5).await.len(), 2);
 }
 
+pub async fn a_press_that_says_that_it_is_alive_keeps_what_it_holds<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben", "cay"]).await;
+    let press = "slow".to_owned();
+    let claimed = claim(&store, "slow", edition, 2).await;
+    let other = claim(&store, "other", edition, 1).await;
+    begin(&store, "slow", &[claimed[0].id]).await;
+    begin(&store, "other", &[other[0].id]).await;
+    store.renew(&press, LEASE, later(500)).await.unwrap();
+    // The other one said nothing.
+    assert_eq!(store.rescue(false, UncertainPolicy::Hold, later(600)).await.unwrap(), 1);
+    let states = [state(&store, edition, "ana").await, state(&store, edition, "ben").await];
+    assert_eq!(states, [DeliveryState::InFlight, DeliveryState::Claimed]);
+    assert_eq!(state(&store, edition, "cay").await, DeliveryState::Uncertain);
+    assert_eq!(store.rescue(false, UncertainPolicy::Hold, later(1099)).await.unwrap(), 0);
+    assert_eq!(store.rescue(false, UncertainPolicy::Hold, later(1100)).await.unwrap(), 1);
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Waiting);
+    // What is lost is not taken back by a late word.
+    store.renew(&press, LEASE, later(1200)).await.unwrap();
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Uncertain);
+}
+
+pub async fn what_was_uncertain_too_often_is_held_for_a_person<S: Store>(store: S) {
+    let edition = approved(&store, &["ana"]).await;
+    for doubts in 1..=MOST_DOUBTS {
+        // After some it waits; each time is a day later than the one before.
+        let day = later(86_400 * i64::from(doubts));
+        let claimed = store.claim(&"p".to_owned(), edition, 1, LEASE, day).await.unwrap();
+        begin(&store, "p", &[claimed[0].id]).await;
+        settle(&store, "p", claimed[0].id, Outcome::Uncertain).await;
+        store.rescue(false, UncertainPolicy::Resend, day).await.unwrap();
+        let wanted = if doubts < MOST_DOUBTS { DeliveryState::Waiting } else { DeliveryState::Uncertain };
+        assert_eq!(state(&store, edition, "ana").await, wanted, "{doubts}");
+    }
+    assert!(!store.finish(edition, later(0)).await.unwrap());
+    assert_eq!(store.next_due(edition).await.unwrap(), None);
+    // A person may want it once more.
+    let year = later(365 * 86_400);
+    assert_eq!(store.resolve(edition, None, Resolution::Resend, year).await.unwrap(), 1);
+    assert_eq!(store.claim(&"p".to_owned(), edition, 1, LEASE, year).await.unwrap().len(), 1);
+}
+
+pub async fn what_is_uncertain_of_a_paused_edition_waits_for_a_person_too<S: Store>(store: S) {
+    let edition = approved(&store, &["ana"]).await;
+    let claimed = claim(&store, "p", edition, 1).await;
+    begin(&store, "p", &[claimed[0].id]).await;
+    settle(&store, "p", claimed[0].id, Outcome::Uncertain).await;
+    store.pause(edition, Some("many are uncertain")).await.unwrap();
+    store.rescue(true, UncertainPolicy::Resend, now()).await.unwrap();
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Uncertain);
+    store.pause(edition, None).await.unwrap();
+    store.rescue(true, UncertainPolicy::Resend, now()).await.unwrap();
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Waiting);
+}
+
 pub async fn an_operator_decides_about_the_uncertain<S: Store>(store: S) {
     let edition = approved(&store, &["ana", "ben", "eva"]).await;
     let ids: Vec<_> = claim(&store, "p", edition, 3).await.iter().map(|c| c.id).collect();
@@ -689,8 +743,11 @@ pub async fn what_was_accepted_is_counted_by_days_back_from_now<S: Store>(store:
     let hour = 3600;
     accepted(&store, &["a"], later(-49 * hour)).await;
     accepted(&store, &["a", "b"], later(-47 * hour)).await;
-    accepted(&store, &["a", "b", "c"], later(-1)).await;
+    let (_, ids) = accepted(&store, &["a", "b", "c"], later(-1)).await;
     assert_eq!(store.accepted_by_day(3, now()).await.unwrap(), [3, 2, 1]);
+    assert_eq!(store.accepted_by_day(2, now()).await.unwrap(), [3, 2]);
+    // What has come back was sent all the same.
+    file(&store, vec![returned(1, ids[0], News::Bounced, Some(Cause::NoMailbox))], now()).await;
     assert_eq!(store.accepted_by_day(2, now()).await.unwrap(), [3, 2]);
 }
 
@@ -925,6 +982,9 @@ suite! {
     a_press_that_lost_its_lease_overwrites_nothing
     a_delivery_is_begun_by_one_line_however_many_hold_it
     rescue_tells_what_may_have_gone_from_what_cannot
+    a_press_that_says_that_it_is_alive_keeps_what_it_holds
+    what_was_uncertain_too_often_is_held_for_a_person
+    what_is_uncertain_of_a_paused_edition_waits_for_a_person_too
     an_operator_decides_about_the_uncertain
     a_withdrawn_edition_sends_nothing_more
     a_paused_edition_waits_until_it_is_resumed

@@ -178,6 +178,28 @@ async fn an_editor_whose_mailbox_refuses_costs_the_run_nothing_and_is_not_asked_
     assert_eq!(server.seen.lock().unwrap().kept.len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_editor_whose_mailbox_is_always_busy_holds_up_no_other_and_is_given_up_in_the_end() {
+    let room = room(2);
+    room.replace("config.yaml", &format!("[{EDITOR}]"), &format!("[a-busy-editor@small-paper.example, {EDITOR}]"));
+    let decide = |at: &At<'_>| {
+        let busy = at.moment == Moment::Rcpt && at.to.starts_with("a-busy-editor");
+        if busy { Act::Say(b"450 4.2.1 mailbox busy\r\n") } else { Act::Usual }
+    };
+    let server = Server::start(Script { decide: Box::new(decide), ..Script::default() }).await;
+    let run = with_server(&room, &server);
+    let first = run(&["run"]).fine();
+    assert!(first.out.contains("could not be told") && first.out.contains("mailbox busy"), "{first:?}");
+    assert_eq!(kept(&server).len(), 1, "the other editor has hers");
+    assert!(run(&["run"]).fine().out.contains("could not be told"));
+    room.sql("UPDATE notice SET since = since - 8 * 86400000");
+    let last = run(&["run"]).fine();
+    assert!(last.out.contains("given up after 7 days") && !last.out.contains("tries again"), "{last:?}");
+    let after = run(&["run"]).fine();
+    assert!(!after.out.contains("editors"), "{after:?}");
+    assert_eq!(kept(&server).len(), 1);
+}
+
 #[test]
 fn letters_that_cannot_be_sent_cost_the_run_nothing_and_come_with_the_next() {
     let room = room(2);

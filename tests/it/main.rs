@@ -40,6 +40,7 @@ mod returned;
 mod returns;
 mod schedule;
 mod serve;
+mod several_editions;
 mod several_machines;
 mod signed_mails;
 mod silent_logs;

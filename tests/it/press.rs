@@ -8,7 +8,7 @@ use pressrun::delivery::{Claimed, DeliveryRecord, DeliveryState, Ledger, retry};
 use pressrun::digest::EditionId;
 use pressrun::error::{Failure, Kind};
 use pressrun::mail::Mail;
-use pressrun::press::deliver::{ACCUSED_PAUSE, End, IN_FLIGHT, Report};
+use pressrun::press::deliver::{ACCUSED_PAUSE, End, IN_FLIGHT, Report, UNCERTAIN_PAUSE};
 use pressrun::press::{Job, Options, Stop, deliver};
 use pressrun::store::{SqliteStore, StoreError};
 use pressrun::transport::{OpenError, Transport, smtp};
@@ -43,15 +43,23 @@ fn options() -> Options {
     }
 }
 
+/// What takes longer than this is a mute server.
+const SOON: Duration = Duration::from_millis(500);
+
 fn transport(port: u16) -> Arc<Transport> {
+    carrying(port, 25, SOON)
+}
+
+fn carrying(port: u16, mails_per_connection: u32, message_timeout: Duration) -> Arc<Transport> {
     let relay = smtp::Relay { host: "127.0.0.1".to_owned(), port, security: smtp::Security::Loopback };
     let options = smtp::Options {
         relays: vec![relay],
         login: None,
         trust: None,
         hello: Some("client.example".to_owned()),
-        timeout: Duration::from_millis(500),
-        mails_per_connection: 25,
+        timeout: SOON,
+        message_timeout,
+        mails_per_connection,
     };
     Arc::new(Transport::Smtp(smtp::Smtp::new(options).unwrap()))
 }
@@ -150,7 +158,7 @@ async fn refusals_for_a_fault_of_ours_pause_the_edition() {
     }))
     .await;
     let report = run(&ledger, &server, edition, options()).await;
-    assert!(matches!(report.end, End::Paused(_)), "{:?}", report.end);
+    assert!(matches!(report.end, End::Pauses(_)), "{:?}", report.end);
     let bound = u64::from(ACCUSED_PAUSE) + 2 * u64::from(LINES);
     assert!(report.tally.rejected <= bound, "{:?}", report.tally);
     let counts = ledger.counts(edition).await.unwrap();
@@ -206,6 +214,142 @@ async fn a_relay_that_takes_few_connections_still_gets_all() {
     let report = run(&ledger, &server, edition, options()).await;
     assert!(matches!(report.end, End::Sent), "{:?}", report.end);
     assert_eq!(copies(&server).len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_could_not_be_had_comes_back_when_the_relay_takes_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 400).await;
+    // One line at a time, and later as many as are wanted.
+    let (began, busy) = (Instant::now(), Arc::new(std::sync::Mutex::new(std::collections::HashSet::new())));
+    let later = busy.clone();
+    let server = Server::start(script(move |at| {
+        let narrow = began.elapsed() < Duration::from_secs(10);
+        match at.moment {
+            Moment::Greeting if narrow && at.connection > 1 => Act::SayAndClose(b"421 4.7.0 too many connections\r\n"),
+            Moment::Mail if narrow => {
+                std::thread::sleep(Duration::from_millis(100));
+                Act::Usual
+            }
+            Moment::Dot if !narrow => {
+                busy.lock().unwrap().insert(at.connection);
+                if at.connection == 1 {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                Act::Usual
+            }
+            _ => Act::Usual,
+        }
+    }))
+    .await;
+    let mut job = job(ledger.clone(), server.address.port(), edition, options());
+    job.transport = carrying(server.address.port(), 10_000, SOON);
+    let report = deliver(job, compose, Utc::now, |_| {}).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    let lines = later.lock().unwrap().len();
+    assert!(lines > 1, "{lines} line sent all");
+    assert_eq!(copies(&server).values().max(), Some(&1));
+}
+
+/// The relay looks into the mail for three times as long as the lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_press_that_waits_for_an_answer_keeps_its_leases() {
+    const LEASE: Duration = Duration::from_secs(3);
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 1).await;
+    let server = Server::start(script(|at| {
+        if at.moment == Moment::Dot {
+            std::thread::sleep(3 * LEASE);
+        }
+        Act::Usual
+    }))
+    .await;
+    let mut job = job(ledger.clone(), server.address.port(), edition, Options { lease: LEASE, ..options() });
+    job.transport = carrying(server.address.port(), 1, 10 * LEASE);
+    let press = tokio::spawn(deliver(job, compose, Utc::now, |_| {}));
+    while !press.is_finished() {
+        // What another press does all the time.
+        assert_eq!(ledger.rescue(false, UncertainPolicy::Hold, Utc::now()).await.unwrap(), 0);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(matches!(press.await.unwrap().end, End::Sent));
+    assert_eq!(ledger.counts(edition).await.unwrap().doubtful, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_restarts_under_many_lines_does_not_end_the_run() {
+    const MANY: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 200).await;
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Mail if at.connection <= MANY => Act::SayAndClose(b"421 4.3.2 restarting\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let options = Options { connections: u16::try_from(MANY).unwrap(), ..options() };
+    let report = run(&ledger, &server, edition, options).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert_eq!((report.tally.accepted, report.tally.deferred), (200, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_lines_that_hear_that_they_are_too_fast_slow_down_and_do_not_end_the_run() {
+    const MANY: usize = 32;
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 130).await;
+    let (kept, complaints) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let server = Server::start(script(move |at| match at.moment {
+        Moment::Dot => {
+            kept.fetch_add(1, Ordering::SeqCst);
+            Act::Usual
+        }
+        Moment::Mail if kept.load(Ordering::SeqCst) >= 60 && complaints.fetch_add(1, Ordering::SeqCst) < 30 => {
+            Act::Say(b"450 4.7.1 Error: too much mail from 192.0.2.1\r\n")
+        }
+        _ => Act::Usual,
+    }))
+    .await;
+    let options = Options { connections: u16::try_from(MANY).unwrap(), ..options() };
+    let report = run(&ledger, &server, edition, options).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert_eq!((report.tally.accepted, report.tally.deferred), (130, 0), "and it costs no reader a try");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_defers_everything_before_the_reader_is_named_costs_no_reader_a_try() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 50).await;
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Mail => Act::Say(b"452 4.3.1 Insufficient system storage\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&ledger, &server, edition, options()).await;
+    let End::Unopened(error) = report.end else { panic!("{:?}", report.end) };
+    assert!(error.to_string().contains("Insufficient system storage"), "{error}");
+    let counts = ledger.counts(edition).await.unwrap();
+    assert_eq!((counts.waiting, counts.deferred), (50, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_takes_mails_and_breaks_off_pauses_the_edition_and_sends_nothing_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 200).await;
+    let server = Server::start(script(|at| match at.moment {
+        Moment::Dot => Act::KeepAndClose,
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(&report.end, End::Pauses(why) if why.contains("may have gone out")), "{:?}", report.end);
+    let uncertain = ledger.counts(edition).await.unwrap().uncertain;
+    let bound = u64::from(UNCERTAIN_PAUSE) + 3 * u64::from(LINES);
+    assert!((u64::from(UNCERTAIN_PAUSE)..=bound).contains(&uncertain), "{uncertain}");
+    let again = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(again.end, End::Paused(_)), "{:?}", again.end);
+    assert_eq!(ledger.counts(edition).await.unwrap().uncertain, uncertain, "they are left for a person");
+    let copies = copies(&server);
+    assert_eq!((copies.len() as u64, copies.values().max()), (uncertain, Some(&1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -527,6 +671,11 @@ fn weathered(seed: u64, rough: u64, kills: &[u64], policy: UncertainPolicy) {
             End::Sent => break,
             End::Open(None) if policy == UncertainPolicy::Hold => break,
             End::Open(_) | End::Unopened(_) => assert!(began.elapsed() < Duration::from_mins(1), "no end"),
+            // In the roughest weather a person has to say that it goes on.
+            End::Pauses(_) | End::Paused(_) => {
+                let store = SqliteStore::open(&file).unwrap();
+                outside.block_on(store.pause(edition, None)).unwrap();
+            }
             other => panic!("{other:?}"),
         }
     }

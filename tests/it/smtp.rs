@@ -16,6 +16,7 @@ fn options(server: &Server, security: Security) -> Options {
         trust: None,
         hello: Some("client.example".to_owned()),
         timeout: Duration::from_secs(5),
+        message_timeout: Duration::from_secs(5),
         mails_per_connection: 100,
     }
 }
@@ -43,7 +44,9 @@ fn told(fate: &Fate) -> String {
 
 /// Sends three mails as the press does, over as many lines as it takes; the fates, in order.
 async fn send_three(server: &Server) -> Vec<String> {
-    let transport = transport(Options { timeout: Duration::from_millis(400), ..options(server, Security::Loopback) });
+    let limit = Duration::from_millis(400);
+    let transport =
+        transport(Options { timeout: limit, message_timeout: limit, ..options(server, Security::Loopback) });
     let mails =
         [mail("a@x.example", "one"), mail("b@x.example", ".two\r\n..\r\n.\r\nend"), mail("c@x.example", "three")];
     let mut fates = vec![];
@@ -97,6 +100,20 @@ async fn whatever_happens_to_one_mail_its_fate_is_exact_and_the_others_arrive() 
         (Rcpt, Say(b"550 5.1.1 no such user\r\n"), "550 at Rcpt", false),
         (Rcpt, Say(b"450-4.2.0 grey\r\n450 4.2.0 listed\r\n"), "450 at Rcpt", false),
         (Rcpt, SayAndClose(b"421 4.3.2 bye\r\n"), "421 at Rcpt", false),
+        // A refusal stays one, whatever becomes of the line.
+        (Rcpt, SayAndClose(b"550 5.1.1 no such user\r\n"), "550 at Rcpt", false),
+        (Rcpt, SayAndClose(b"450 4.2.0 greylisted\r\n"), "450 at Rcpt", false),
+        // Codes and lines that are not the standard's.
+        (Rcpt, Say(b"571-5.7.1 not\r\n571 5.7.1 you\r\n"), "571 at Rcpt", false),
+        (Rcpt, Say(b"471 4.7.1 not now\r\n"), "471 at Rcpt", false),
+        (Rcpt, Say(b"550\n"), "550 at Rcpt", false),
+        (Dot, Say(b"571 5.7.1 spam\r\n"), "571 at Dot", false),
+        (Dot, Say(b"471 4.7.1 later\r\n"), "471 at Dot", false),
+        (Dot, KeepAndSay(b"250\r\n"), "250 at Dot", true),
+        (Dot, KeepAndSay(b"250 kept\n"), "250 at Dot", true),
+        // These are no answers to a message.
+        (Dot, SayAndClose(b"221 2.0.0 closing connection\r\n"), "221 at Dot", false),
+        (Dot, SayAndClose(b"220 mx.example ESMTP ready\r\n"), "220 at Dot", false),
         (Rcpt, Close, "broke at Rcpt", false),
         (Rcpt, Mute, "broke at Rcpt", false),
         (Rcpt, SayAndClose(b"hello?\r\n"), "broke at Rcpt", false),
@@ -156,6 +173,48 @@ async fn a_refusal_of_the_sender_is_told_at_mail_and_the_line_goes_on() {
     }
 }
 
+/// The first of the three that are answered together is refused, and the line does not outlive it.
+#[tokio::test]
+async fn a_refusal_before_a_line_ends_is_told_and_not_the_end() {
+    let close = Act::SayAndClose(b"554 5.7.1 not your address\r\n");
+    let refuse = Act::Say(b"550 5.7.1 not your address\r\n");
+    let bye = Act::SayAndClose(b"421 4.3.2 bye\r\n");
+    for (mail_act, rcpt_act, wanted) in [
+        (close, Act::Usual, "554 at Mail"),
+        (refuse.clone(), bye.clone(), "550 at Mail"),
+        (refuse, Act::Close, "550 at Mail"),
+        (Act::Usual, bye, "421 at Rcpt"),
+    ] {
+        let decide = Box::new(move |now: &crate::support::smtp_server::At<'_>| match now.moment {
+            Moment::Mail => mail_act.clone(),
+            Moment::Rcpt => rcpt_act.clone(),
+            _ => Act::Usual,
+        });
+        let server = Server::start(Script { decide, ..Script::default() }).await;
+        let mut line = line(&server).await;
+        let sent = line.send(&mail("a@x.example", ""), None).await;
+        assert_eq!((told(&sent.fate).as_str(), sent.usable), (wanted, false));
+        line.close().await;
+    }
+}
+
+/// The relay goes away between two mails, where the envelope of the second has gone with the end of the first.
+#[tokio::test]
+async fn a_goodbye_between_two_mails_or_instead_of_the_354_is_told_at_its_step_and_doubts_nothing() {
+    for (moment, wanted) in [(Moment::Mail, "421 at Mail"), (Moment::Data, "421 at Data")] {
+        for extensions in [vec!["PIPELINING"], vec![]] {
+            let seen = std::sync::atomic::AtomicUsize::new(0);
+            let decide = Box::new(move |now: &crate::support::smtp_server::At<'_>| {
+                let second = now.moment == moment && seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1;
+                if second { Act::SayAndClose(b"421 4.3.2 restarting\r\n") } else { Act::Usual }
+            });
+            let server = Server::start(Script { extensions, decide, ..Script::default() }).await;
+            assert_eq!(send_three(&server).await, ["250 at Dot", wanted, "250 at Dot"]);
+            assert_eq!(recipients(&server.kept()), ["a@x.example", "c@x.example"]);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_refused_recipient_whose_data_is_asked_for_gets_a_lone_dot_and_the_line_goes_on() {
     let decide = Box::new(|now: &crate::support::smtp_server::At<'_>| match (now.moment, now.to) {
@@ -180,7 +239,7 @@ async fn a_mute_server_is_left_after_the_time_limit_whatever_the_step() {
         );
         let server =
             Server::start(Script { decide, tls: Some(tls), login: Some(("u", "p")), ..Script::default() }).await;
-        let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false });
+        let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false, fresh: None });
         let options = Options {
             timeout: Duration::from_millis(300),
             trust: Some(pem),
@@ -216,7 +275,8 @@ async fn a_server_that_falls_mute_in_a_transaction_is_left_after_the_time_limit(
             );
             let server = Server::start(Script { extensions, decide, ..Script::default() }).await;
             let limit = Duration::from_millis(300);
-            let transport = transport(Options { timeout: limit, ..options(&server, Security::Loopback) });
+            let options = options(&server, Security::Loopback);
+            let transport = transport(Options { timeout: limit, message_timeout: limit, ..options });
             let mut line = transport.open().await.unwrap();
             let began = Instant::now();
             let sent = line.send(&mail("a@x.example", text), None).await;
@@ -241,6 +301,7 @@ async fn a_server_that_never_shakes_hands_is_left_after_the_time_limit() {
             trust: None,
             hello: None,
             timeout: Duration::from_millis(300),
+            message_timeout: Duration::from_millis(300),
             mails_per_connection: 1,
         };
         let began = Instant::now();
@@ -356,6 +417,7 @@ fn a_file_without_certificates_is_told_by_name() {
             trust: Some(file.clone()),
             hello: None,
             timeout: Duration::from_secs(1),
+            message_timeout: Duration::from_secs(1),
             mails_per_connection: 1,
         };
         assert!(Smtp::new(options).unwrap_err().to_string().contains("trust.pem"));
@@ -384,17 +446,51 @@ async fn a_certificate_that_is_unknown_or_expired_or_anothers_is_refused() {
 #[tokio::test]
 async fn a_relay_without_starttls_gets_neither_password_nor_mail() {
     let server = Server::start(Script { login: Some(("u", "p")), ..Script::default() }).await;
-    let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false });
+    let login = Some(Login { user: "u".to_owned(), password: "p".to_owned().into(), token: false, fresh: None });
     let error = transport(Options { login, ..options(&server, Security::StartTls) }).open().await.unwrap_err();
     assert!(matches!(error, OpenError::Untrusted { .. }), "{error}");
     assert!(!server.seen.lock().unwrap().commands.iter().any(|c| c.starts_with("AUTH")));
 }
 
+/// What comes behind the answer to STARTTLS was written by whoever sits between us and the relay (RFC 3207 section 6).
+#[tokio::test]
+async fn what_is_said_in_the_clear_before_tls_begins_is_never_taken() {
+    let injected: &[&'static [u8]] = &[
+        b"220 go\r\n250-mx.example\r\n250 AUTH PLAIN LOGIN\r\n235 2.7.0 welcome\r\n",
+        b"220-go\r\n220 go\r\n220 mx.example\r\n250 mx.example\r\n",
+    ];
+    for &bytes in injected {
+        let folder = tempfile::tempdir().unwrap();
+        let (pem, tls) = certificate(folder.path(), "IP:127.0.0.1", false);
+        let decide = Box::new(move |now: &crate::support::smtp_server::At<'_>| match now.moment {
+            Moment::StartTls => Act::Say(bytes),
+            _ => Act::Usual,
+        });
+        let server =
+            Server::start(Script { decide, tls: Some(tls), login: Some(("u", "p")), ..Script::default() }).await;
+        let login =
+            Some(Login { user: "u".to_owned(), password: "wrong".to_owned().into(), token: false, fresh: None });
+        let options = Options { trust: Some(pem), login, ..options(&server, Security::StartTls) };
+        // The true server refuses the login; the injected answer would have let us in.
+        let error = transport(options).open().await.unwrap_err();
+        let login = matches!(&error, OpenError::Login { cause, .. } if cause.contains("wrong user or password"));
+        assert!(login, "{error}");
+        let seen = server.seen.lock().unwrap();
+        assert_eq!(
+            seen.commands.iter().filter(|command| command.starts_with("EHLO")).count(),
+            3,
+            "{:?}",
+            seen.commands
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_login_is_told_apart_by_what_helps() {
     let script = || Script { login: Some(("desk", "right")), ..Script::default() };
-    let with =
-        |password: &str, token| Some(Login { user: "desk".to_owned(), password: password.to_owned().into(), token });
+    let with = |password: &str, token| {
+        Some(Login { user: "desk".to_owned(), password: password.to_owned().into(), token, fresh: None })
+    };
 
     for token in [false, true] {
         let server = Server::start(script()).await;
@@ -438,6 +534,42 @@ async fn the_next_relay_takes_over_and_a_name_with_two_addresses_works() {
     let sent = line.send(&mail("a@x.example", ""), None).await;
     assert!(matches!(sent.fate, Fate::Replied(Step::Dot, _)));
     assert_eq!(server.kept().len(), 1);
+}
+
+#[tokio::test]
+async fn a_relay_that_was_not_reached_is_not_asked_before_each_mail_while_another_works() {
+    let closing = Box::new(|now: &crate::support::smtp_server::At<'_>| match now.moment {
+        Moment::Greeting => Act::Close,
+        _ => Act::Usual,
+    });
+    let (dead, server) =
+        (Server::start(Script { decide: closing, ..Script::default() }).await, Server::start(Script::default()).await);
+    let mut options = options(&server, Security::Loopback);
+    options.relays.insert(0, self::options(&dead, Security::Loopback).relays.remove(0));
+    let transport = transport(options);
+    for _ in 0..3 {
+        transport.open().await.unwrap().close().await;
+    }
+    let connections = |server: &Server| server.seen.lock().unwrap().connections;
+    assert_eq!((connections(&dead), connections(&server)), (1, 3));
+}
+
+#[tokio::test]
+async fn a_token_that_something_else_keeps_fresh_is_read_for_each_login() {
+    let server = Server::start(Script { login: Some(("desk", "fresh")), ..Script::default() }).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, "stale\n").unwrap();
+    let login =
+        Login { user: "desk".to_owned(), password: "stale".to_owned().into(), token: true, fresh: Some(file.clone()) };
+    let transport = transport(Options { login: Some(login), ..options(&server, Security::Loopback) });
+    assert!(matches!(transport.open().await.unwrap_err(), OpenError::Login { .. }));
+    // Being written at this moment.
+    std::fs::write(&file, "").unwrap();
+    let error = transport.open().await.unwrap_err();
+    assert!(matches!(&error, OpenError::Unreachable { cause, .. } if cause.contains("holds no token")), "{error}");
+    std::fs::write(&file, "fresh\n").unwrap();
+    transport.open().await.unwrap().close().await;
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ impl Check<'_, '_> {
         overrides: &Overrides,
     ) -> TransportSettings {
         let timeout = self.positive("smtp.timeout", smtp.timeout.as_deref(), Duration::from_secs(30));
+        let message_timeout =
+            self.positive("smtp.message_timeout", smtp.message_timeout.as_deref(), Duration::from_mins(10));
         let mails = smtp.mails_per_connection.unwrap_or(100);
         if mails == 0 {
             self.wrong("smtp.mails_per_connection", "at least 1", "leave it out for 100");
@@ -86,7 +88,11 @@ impl Check<'_, '_> {
             Some(user) => {
                 let file = smtp.password_file.as_ref().map(|file| root.join(file));
                 match secret::smtp_password(overrides.smtp_password.as_ref(), file.as_deref()) {
-                    Ok(password) => Some(transport::smtp::Login { user, password, token }),
+                    Ok(password) => {
+                        // What the environment says stays as it is as long as the process lives.
+                        let fresh = file.filter(|_| token && overrides.smtp_password.is_none());
+                        Some(transport::smtp::Login { user, password, token, fresh })
+                    }
                     Err(failure) => return TransportSettings::Unusable(failure),
                 }
             }
@@ -97,6 +103,7 @@ impl Check<'_, '_> {
             trust: smtp.trust.map(|file| root.join(file)),
             hello,
             timeout,
+            message_timeout,
             mails_per_connection: mails,
         })
     }

@@ -175,6 +175,23 @@ fn who_says_too_fast_is_left_alone_then_gets_one_connection_and_one_more_each_mi
 }
 
 #[test]
+fn a_complaint_that_the_ledger_tells_over_and_over_keeps_nobody_small() {
+    let mut pace = pace(Limits::default());
+    let rest = pace.too_fast("gmail.com", Duration::from_mins(10), now()).unwrap();
+    let mut lines = |at: i64| {
+        pace.remember(&rest, after(at));
+        let open: Vec<usize> = (0..4).filter(|line| pace.turn("gmail.com", *line, after(at)) == Turn::Now).collect();
+        for line in &open {
+            pace.left("gmail.com", *line, Duration::ZERO);
+        }
+        pace.accepted("gmail.com", after(at));
+        open.len()
+    };
+    let grown: Vec<usize> = (61..=80).map(|tens| lines(tens * 10)).collect();
+    assert_eq!(grown, [1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 4, 4]);
+}
+
+#[test]
 fn a_complaint_that_another_press_heard_counts_and_an_old_one_does_not() {
     let rest = |until| Rest { place: "gmail.com".to_owned(), until };
     let mut pace = pace(Limits::default());
@@ -207,8 +224,8 @@ fn a_mail_server_that_says_too_fast_gets_half_as_much_and_then_slowly_more() {
     for n in 0..400 {
         pace.accepted("a.example", now() + TimeDelta::milliseconds(n * 50));
     }
-    pace.too_fast_for_all(after(20));
-    pace.too_fast_for_all(after(21));
+    assert!(pace.too_fast_for_all(after(20)));
+    assert!(!pace.too_fast_for_all(after(21)));
     assert_eq!(pace.everybody(after(21)), after(30), "a breath first; what was under way complains once");
     let per_second = |pace: &mut Pace, at: i64| {
         let last = (0..200).map(|_| pace.everybody(after(at))).last().unwrap();

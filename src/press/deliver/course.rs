@@ -19,8 +19,12 @@ pub const REFUSED_OF: u32 = 100;
 pub const REFUSED_PAUSE: u32 = 50;
 /// So many refusals in a row that blame us and not the reader pause it sooner.
 pub const ACCUSED_PAUSE: u32 = 20;
-/// So many connections in a row that carried nothing are as bad as none.
+/// So many of the last that nobody can tell of pause it too, and one more for each line: what breaks once breaks on all.
+pub const UNCERTAIN_PAUSE: u32 = 30;
+/// So many connections in a row that carried nothing are as bad as none, and two more for each line, for the same reason.
 pub const FRUITLESS: u64 = 20;
+/// So often in a row the relay may say that we are too fast, and take nothing after a breath, before it is left alone.
+pub const BREATHS: u64 = 12;
 
 /// Shared by all lines of one press.
 #[derive(Debug)]
@@ -40,22 +44,26 @@ pub(super) struct Course<E> {
     /// at once could go out twice, and nobody would know.
     held: Mutex<HashMap<DeliveryId, Option<Claimed>>>,
     fruitless: AtomicU64,
+    breaths: AtomicU64,
+    /// As many as are wanted, open or not.
+    wanted: u16,
 }
 
 #[derive(Debug)]
 struct Inner<E> {
     end: Option<End<E>>,
     tally: Tally,
-    /// The last outcomes as bits, the newest lowest: refused, and refused for a fault of ours.
+    /// The last outcomes as bits, the newest lowest: refused, refused for a fault of ours, and uncertain.
     refused: u128,
     accused: u128,
+    uncertain: u128,
     /// Mails that may still go, where a new sender has a ceiling.
     left: Option<u64>,
 }
 
 impl<E> Course<E> {
-    pub(super) fn new(pace: Pace) -> Self {
-        let inner = Inner { end: None, tally: Tally::default(), refused: 0, accused: 0, left: None };
+    pub(super) fn new(pace: Pace, lines: u16) -> Self {
+        let inner = Inner { end: None, tally: Tally::default(), refused: 0, accused: 0, uncertain: 0, left: None };
         Course {
             halt: Stop::default(),
             stirred: Notify::new(),
@@ -65,6 +73,8 @@ impl<E> Course<E> {
             pace: Mutex::new(pace),
             held: Mutex::default(),
             fruitless: AtomicU64::new(0),
+            breaths: AtomicU64::new(0),
+            wanted: lines,
         }
     }
 
@@ -184,7 +194,11 @@ impl<E> Course<E> {
             Outcome::Untried | Outcome::Postponed(_) => return None,
         }
         self.fruitless.store(0, Ordering::Relaxed);
+        if *outcome == Outcome::Accepted {
+            self.breaths.store(0, Ordering::Relaxed);
+        }
         inner.refused = inner.refused << 1 | u128::from(*outcome == Outcome::Rejected);
+        inner.uncertain = inner.uncertain << 1 | u128::from(*outcome == Outcome::Uncertain);
         inner.accused = inner.accused << 1 | u128::from(advice == Advice::Accused);
         let last = |bits: u128, n: u32| (bits & ((1 << n) - 1)).count_ones();
         if last(inner.accused, ACCUSED_PAUSE) == ACCUSED_PAUSE {
@@ -192,20 +206,36 @@ impl<E> Course<E> {
                 "the last {ACCUSED_PAUSE} mails were refused for a fault of the sender, not of the readers"
             ));
         }
+        let uncertain = last(inner.uncertain, REFUSED_OF);
+        if uncertain >= (UNCERTAIN_PAUSE + u32::from(self.wanted)).min(REFUSED_OF) {
+            return Some(format!(
+                "of the last {REFUSED_OF} mails {uncertain} may have gone out and may have not: the mail server breaks off \
+                 when it has a mail"
+            ));
+        }
         let refused = last(inner.refused, REFUSED_OF);
         (refused >= REFUSED_PAUSE).then(|| format!("{refused} of the last {REFUSED_OF} mails were refused"))
     }
 
-    /// A connection carried nothing; answers how many did so in a row.
-    pub(super) fn fruitless(&self) -> u64 {
-        self.fruitless.fetch_add(1, Ordering::Relaxed) + 1
+    /// A connection carried nothing; answers how many did so in a row, and whether they are too many.
+    pub(super) fn fruitless(&self) -> (u64, bool) {
+        let times = self.fruitless.fetch_add(1, Ordering::Relaxed) + 1;
+        (times, times >= FRUITLESS + 2 * u64::from(self.wanted))
+    }
+
+    /// How often in a row the relay has said that we are too fast, where that is too often.
+    pub(super) fn breathless(&self) -> Option<u64> {
+        Some(self.breaths.load(Ordering::Relaxed)).filter(|times| *times >= BREATHS)
     }
 
     /// What a delivery's end says of the pace. Answers what other presses must know.
     pub(super) fn heard(&self, to: &Claimed, outcome: &Outcome, advice: Advice, now: DateTime<Utc>) -> Option<Rest> {
         match (outcome, advice) {
             (_, Advice::PauseDomain(wait)) => return self.pace().too_fast(domain(to), wait, now),
-            (_, Advice::SlowDown) => self.pace().too_fast_for_all(now),
+            (_, Advice::SlowDown) => {
+                let news = self.pace().too_fast_for_all(now);
+                self.breaths.fetch_add(u64::from(news), Ordering::Relaxed);
+            }
             (Outcome::Accepted, _) => self.pace().accepted(domain(to), now),
             _ => {}
         }
@@ -242,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_claimed_anew_while_it_is_in_hand_has_its_turn_afterwards() {
-        let course = Course::<std::io::Error>::new(Pace::new(Limits::default(), 1, 1, Utc::now()));
+        let course = Course::<std::io::Error>::new(Pace::new(Limits::default(), 1, 1, Utc::now()), 1);
         assert_eq!(course.claimed(vec![claimed(1, 0), claimed(2, 0)]).len(), 2);
         assert_eq!(course.claimed(vec![claimed(1, 1), claimed(3, 0)]), [claimed(3, 0)], "one of it is in hand");
         assert_eq!(course.claimed(vec![claimed(1, 2)]), []);
@@ -250,5 +280,36 @@ mod tests {
         assert!(!course.is_idle());
         assert_eq!(course.done([DeliveryId(1), DeliveryId(3)], false), []);
         assert!(course.is_idle());
+    }
+
+    #[test]
+    fn a_relay_that_says_too_fast_for_itself_and_takes_nothing_has_so_many_breaths() {
+        let now = Utc::now();
+        let course = Course::<std::io::Error>::new(Pace::new(Limits::default(), 1, 1, now), 1);
+        let mut at = now;
+        let mut complain = || {
+            at += chrono::TimeDelta::seconds(11);
+            course.heard(&claimed(1, 0), &Outcome::Untried, Advice::SlowDown, at);
+            // What had been under way says the same.
+            course.heard(&claimed(2, 0), &Outcome::Untried, Advice::SlowDown, at);
+            course.breathless()
+        };
+        assert!((1..BREATHS).all(|_| complain().is_none()));
+        assert_eq!(course.count(&Outcome::Accepted, Advice::GoOn), None);
+        assert!((1..BREATHS).all(|_| complain().is_none()));
+        assert_eq!(complain(), Some(BREATHS));
+    }
+
+    #[test]
+    fn many_that_nobody_can_tell_of_pause_and_what_breaks_once_on_all_lines_does_not() {
+        for lines in [4_u16, 40, 200] {
+            let course = Course::<std::io::Error>::new(Pace::new(Limits::default(), lines, 1, Utc::now()), lines);
+            let doubts = |n| (0..n).find_map(|_| course.count(&Outcome::Uncertain, Advice::NewLine));
+            let most = (UNCERTAIN_PAUSE + u32::from(lines)).min(REFUSED_OF);
+            assert_eq!(doubts(most - 1), None, "{lines}");
+            assert!((0..REFUSED_OF).all(|_| course.count(&Outcome::Accepted, Advice::GoOn).is_none()));
+            assert_eq!(doubts(most - 1), None, "{lines}");
+            assert!(doubts(1).unwrap().contains("may have gone out"), "{lines}");
+        }
     }
 }

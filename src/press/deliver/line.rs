@@ -31,6 +31,8 @@ pub const IN_FLIGHT: usize = 2;
 pub const OPEN_TRIES: u32 = 5;
 /// Wait after the first try; each further one is twice as long.
 const OPEN_WAIT: Duration = Duration::from_millis(250);
+/// Wait of a line that could not be had while others go on; then one more try.
+const OPEN_AGAIN: Duration = Duration::from_secs(20);
 /// A line that has nothing to do is closed after so long.
 const IDLE: Duration = Duration::from_secs(2);
 /// Wait before a new line, for each in a row that carried nothing.
@@ -68,9 +70,23 @@ where
     C: Fn(&Claimed) -> Result<Mail, Failure> + Send + Sync + 'static,
     N: Fn() -> DateTime<Utc> + Send + Sync + 'static,
 {
-    /// Until the queue is closed, or everything halts, or no line can be had.
+    /// Until the queue is closed, or everything halts.
     pub(super) async fn work(self) {
-        let (mut line, mut hand, mut turns) = (None, Hand::default(), FuturesOrdered::new());
+        let mut again = false;
+        while !self.shift(again).await {
+            again = true;
+            tokio::select! {
+                () = tokio::time::sleep(OPEN_AGAIN) => {}
+                () = self.queue.closed() => {}
+                () = self.course.halt.wait() => {}
+            }
+        }
+    }
+
+    /// Until the queue is closed, or everything halts, or (`false`) no line can be had, and others go on. `again`: that was so
+    /// before.
+    async fn shift(&self, mut again: bool) -> bool {
+        let (mut line, mut hand, mut turns, mut done) = (None, Hand::default(), FuturesOrdered::new(), true);
         while !self.course.halt.is_set() {
             let most = in_flight(line.as_ref());
             self.top_up(&mut hand, most);
@@ -87,10 +103,12 @@ where
                 hand.ready.push_back(taken);
                 continue;
             };
-            let Some(open) = self.open(&mut line, &current).await else {
+            let Some(open) = self.open(&mut line, &current, again).await else {
                 hand.begun.push_front(current);
+                done = self.course.halt.is_set();
                 break;
             };
+            again = false;
             open.announced = hand.next().map(|next| next.claimed.id);
             let next = hand.next().map(|next| Arc::clone(&next.mail));
             let sent = {
@@ -123,6 +141,7 @@ where
         hand.ended.extend(hand.ready.drain(..).map(|ready| self.postponed(&ready.claimed, (self.now)())));
         self.close(&mut line).await;
         self.settle(&mut hand).await;
+        done
     }
 
     fn top_up(&self, hand: &mut Hand<Ready<L::Error>>, most: usize) {
@@ -278,25 +297,36 @@ where
         }
         if let Some(why) = self.course.count(&outcome, advice) {
             match self.ledger.pause(self.edition, Some(&why)).await {
-                Ok(_) => self.course.end(End::Paused(why)),
+                Ok(_) => self.course.end(End::Pauses(why)),
                 Err(error) => self.course.end(End::Ledger(error)),
             }
         }
-        if outcome == Outcome::Untried && advice != Advice::Stop {
-            self.fruitless(&sent.fate).await;
+        match (&outcome, advice) {
+            (Outcome::Untried, Advice::Stop) => {}
+            // The breath is in the pace already.
+            (Outcome::Untried, Advice::SlowDown) => {
+                if let Some(times) = self.course.breathless() {
+                    self.give_up(format!("{times} times in a row it said that we are too fast; the last: {reply}"));
+                }
+            }
+            (Outcome::Untried, _) => self.fruitless(&sent.fate).await,
+            _ => {}
         }
         hand.landed(Settlement { id: claimed.id, outcome, reply, when: now });
     }
 
     /// A connection that carried nothing: a moment of peace, and an end where there are too many of them.
     async fn fruitless(&self, fate: &Fate) {
-        let times = self.course.fruitless();
-        if times >= FRUITLESS {
-            let cause = format!("{times} connections in a row carried no mail; the last: {}", fate.reply());
-            self.course.end(End::Unopened(OpenError::Unreachable { relay: "the relay".to_owned(), cause }));
+        let (times, too_many) = self.course.fruitless();
+        if too_many {
+            self.give_up(format!("{times} tries in a row carried no mail; the last: {}", fate.reply()));
         } else if times > 1 {
-            self.pause(FRUITLESS_WAIT * u32::try_from(times).unwrap_or(1)).await;
+            self.pause(FRUITLESS_WAIT * u32::try_from(times.min(FRUITLESS)).unwrap_or(1)).await;
         }
+    }
+
+    fn give_up(&self, cause: String) {
+        self.course.end(End::Unopened(OpenError::Unreachable { relay: "the relay".to_owned(), cause }));
     }
 
     fn postponed(&self, claimed: &Claimed, until: DateTime<Utc>) -> Settlement {
@@ -310,13 +340,14 @@ where
     }
 
     /// Sees to a line that can carry this mail. `None`: there is none to be had. Where nobody else had one either meanwhile,
-    /// everything ends.
-    async fn open<'a>(&self, line: &'a mut Option<Open>, mail: &Ready<L::Error>) -> Option<&'a mut Open> {
+    /// everything ends. `again`: there was none a moment ago, so one try is enough while others have theirs.
+    async fn open<'a>(&self, line: &'a mut Option<Open>, mail: &Ready<L::Error>, again: bool) -> Option<&'a mut Open> {
         // A line that has begun the envelope of another mail cannot take it back.
         if line.as_ref().is_some_and(|open| open.announced.is_some_and(|id| id != mail.claimed.id)) {
             self.close(line).await;
         }
         let (mut tries, mut opened) = (0, self.course.opened.load(Ordering::Relaxed));
+        let others = || self.course.lines.load(Ordering::Relaxed) > 0;
         while line.is_none() && !self.course.halt.is_set() {
             match self.transport.open().await {
                 Ok(open) => {
@@ -324,12 +355,12 @@ where
                     self.course.opened.fetch_add(1, Ordering::Relaxed);
                     *line = Some(Open { line: open, announced: None });
                 }
-                Err(OpenError::Unreachable { .. }) if tries + 1 < OPEN_TRIES => {
+                Err(OpenError::Unreachable { .. }) if tries + 1 < OPEN_TRIES && !(again && others()) => {
                     self.pause((OPEN_WAIT * 2_u32.pow(tries)).mul_f64(0.5 + chance())).await;
                     tries += 1;
                 }
-                // The relay takes no more lines than are open: they go on without this one.
-                Err(OpenError::Unreachable { .. }) if self.course.lines.load(Ordering::Relaxed) > 0 => return None,
+                // The relay takes no more lines than are open: they go on without this one, for a while.
+                Err(OpenError::Unreachable { .. }) if others() => return None,
                 Err(OpenError::Unreachable { .. }) if self.course.opened.load(Ordering::Relaxed) != opened => {
                     (tries, opened) = (0, self.course.opened.load(Ordering::Relaxed));
                 }

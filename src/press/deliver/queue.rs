@@ -134,6 +134,17 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Comes back when it is closed.
+    pub(super) async fn closed(&self) {
+        loop {
+            let filled = self.filled.notified();
+            if self.state().closed {
+                return;
+            }
+            filled.await;
+        }
+    }
+
     /// Waits until more can be used.
     pub(super) async fn low(&self) {
         while self.state().left() > self.mark {

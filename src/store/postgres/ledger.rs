@@ -12,7 +12,7 @@ use super::sql::{exists, read, row, rows, run, value, write};
 use super::turns::Turn;
 use super::{PostgresStore, pace, records};
 use crate::delivery::history::PastDelivery;
-use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
+use crate::delivery::ledger::{Counts, MOST_DOUBTS, PressId, Resolution, UncertainPolicy};
 use crate::delivery::pace::Rest;
 use crate::delivery::{AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Settlement};
 use crate::digest::EditionId;
@@ -49,6 +49,15 @@ impl Ledger for PostgresStore {
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let (press, clock) = (press.clone(), self.clock(now));
         self.turns.take(Turn { press, settle, begin, lease: span(lease), now: millis(now), clock }).await
+    }
+
+    async fn renew(&self, press: &PressId, lease: Duration, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (clock, lease) = (self.clock(now), span(lease));
+        // What is locked is being settled or begun at this moment.
+        let renewed = "UPDATE delivery SET lease = ledger_clock($2) + $3::bigint
+                       WHERE id IN (SELECT id FROM delivery WHERE press = $1 ORDER BY id FOR UPDATE SKIP LOCKED)";
+        write!(self, db => run(&db, renewed, &[press, &clock, &lease]).await)?;
+        Ok(())
     }
 
     async fn release(&self, press: &PressId) -> Result<(), StoreError> {
@@ -281,9 +290,10 @@ async fn rescue(
             db,
             "UPDATE delivery SET state = 0, due = $1::bigint + CASE WHEN doubts > $2 THEN $3::bigint ELSE 0 END
              WHERE state = 6 AND id IN (SELECT d.id FROM delivery d JOIN edition e ON e.id = d.edition
-                                        WHERE d.state = 6 AND e.state IN ('approved', 'sending')
+                                        WHERE d.state = 6 AND d.doubts < $4 AND e.state IN ('approved', 'sending')
+                                          AND e.paused IS NULL
                                         ORDER BY d.id FOR UPDATE OF d SKIP LOCKED)",
-            &[&now, &QUICK_RESENDS, &DOUBTFUL_WAIT],
+            &[&now, &QUICK_RESENDS, &DOUBTFUL_WAIT, &i64::from(MOST_DOUBTS)],
         )
         .await?;
     }

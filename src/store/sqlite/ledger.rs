@@ -11,7 +11,7 @@ use super::row::{address, key, millis, small, time_or_none};
 use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
-use crate::delivery::ledger::{Counts, PressId, Resolution, UncertainPolicy};
+use crate::delivery::ledger::{Counts, MOST_DOUBTS, PressId, Resolution, UncertainPolicy};
 use crate::delivery::pace::Rest;
 use crate::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryRecord, DeliveryState, Ledger, Outcome, Reply, Settlement,
@@ -59,6 +59,17 @@ impl Ledger for SqliteStore {
                     }
                 }
                 Ok(begun)
+            })
+            .await
+    }
+
+    async fn renew(&self, press: &PressId, lease: Duration, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let (press, lease) = (press.clone(), until(now, lease));
+        self.writer
+            .write(move |db| {
+                db.prepare_cached("UPDATE delivery INDEXED BY delivery_held SET lease = ?2 WHERE press = ?1")?
+                    .execute(params![press, lease])?;
+                Ok(())
             })
             .await
     }
@@ -377,9 +388,10 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
     if policy == UncertainPolicy::Resend {
         db.prepare_cached(
             "UPDATE delivery INDEXED BY delivery_uncertain SET state = 0, due = ?1 + iif(doubts > ?2, ?3, 0)
-             WHERE state = 6 AND edition IN (SELECT id FROM edition WHERE state IN ('approved', 'sending'))",
+             WHERE state = 6 AND doubts < ?4
+               AND edition IN (SELECT id FROM edition WHERE state IN ('approved', 'sending') AND paused IS NULL)",
         )?
-        .execute(params![now, QUICK_RESENDS, DOUBTFUL_WAIT])?;
+        .execute(params![now, QUICK_RESENDS, DOUBTFUL_WAIT, MOST_DOUBTS])?;
     }
     Ok(stuck.len() as u64)
 }

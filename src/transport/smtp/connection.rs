@@ -21,6 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Options;
+use super::lines::true_code;
 use super::offers::{Offers, append_content, rcpt_to};
 use super::wire::Written;
 use crate::delivery::{Fate, Reply, Step};
@@ -36,6 +37,7 @@ pub struct Connection {
     written: Written,
     offers: Offers,
     timeout: Duration,
+    message_timeout: Duration,
     /// Mails that it may still carry.
     left: u32,
     /// The next mail's MAIL, RCPT and DATA are sent, and their three replies are still to be read.
@@ -65,6 +67,7 @@ impl Connection {
             written,
             offers,
             timeout: options.timeout,
+            message_timeout: options.message_timeout,
             left: options.mails_per_connection.max(1),
             ahead: false,
             sound: true,
@@ -106,9 +109,10 @@ impl Connection {
         }
     }
 
-    /// MAIL, RCPT, DATA and their replies.
+    /// MAIL, RCPT, DATA and their replies. All three are read whatever they say, or the next mail would read them; the first that
+    /// says no is what became of this one, and a line that ends after it only ends.
     async fn envelope(&mut self, mail: &Mail) -> Result<(), Ended> {
-        let said = if self.ahead {
+        let mut said = if self.ahead {
             self.ahead = false;
             self.hear().await
         } else if self.offers.pipelining {
@@ -116,20 +120,27 @@ impl Connection {
         } else {
             return self.envelope_step_by_step(mail).await;
         };
-        // All three replies are read whatever they say, or the next mail would read them.
-        let mail_reply = in_step(Step::Mail, said)?;
-        let rcpt_reply = in_step(Step::Rcpt, self.hear().await)?;
-        let data_reply = in_step(Step::Data, self.hear().await)?;
-        let refused = [(Step::Mail, &mail_reply), (Step::Rcpt, &rcpt_reply)].into_iter().find(|(_, r)| !is_fine(r));
-        match (refused, data_reply.code) {
-            (None, 354) => Ok(()),
-            (None, _) => Err(self.reset(Step::Data, data_reply).await),
-            // Refused, and yet the server waits for a message: an empty one ends that (RFC 2920 section 3.1).
-            (Some((step, reply)), 354) => {
-                let sound = self.say(".\r\n").await.is_ok_and(|reply| reply.code != 421);
-                Err(Ended { fate: Fate::Replied(step, reply.clone()), sound })
+        let mut refused = None;
+        for step in [Step::Mail, Step::Rcpt] {
+            match (in_step(step, said), refused.take()) {
+                (Err(ended), None) => return Err(ended),
+                (Err(_), Some(fate)) => return Err(Ended { fate, sound: false }),
+                (Ok(reply), None) if !is_fine(&reply) => refused = Some(Fate::Replied(step, reply)),
+                (Ok(_), before) => refused = before,
             }
-            (Some((step, reply)), _) => Err(self.reset(step, reply.clone()).await),
+            said = self.hear().await;
+        }
+        match (in_step(Step::Data, said), refused) {
+            (Ok(reply), None) if reply.code == 354 => Ok(()),
+            (Ok(reply), None) => Err(self.reset(Step::Data, reply).await),
+            (Err(ended), None) => Err(ended),
+            // Refused, and yet the server waits for a message: an empty one ends that (RFC 2920 section 3.1).
+            (Ok(reply), Some(fate)) if reply.code == 354 => {
+                let sound = self.say(".\r\n").await.is_ok_and(|reply| reply.code != 421);
+                Err(Ended { fate, sound })
+            }
+            (Ok(_), Some(Fate::Replied(step, reply))) => Err(self.reset(step, reply).await),
+            (_, Some(fate)) => Err(Ended { fate, sound: false }),
         }
     }
 
@@ -164,11 +175,15 @@ impl Connection {
         let Ok(text) = std::str::from_utf8(&buffer) else {
             return Ended { fate: Fate::Broke(Step::Data, "the mail is not in UTF-8".to_owned()), sound: false };
         };
-        let said = within(self.timeout * Options::DOT_FACTOR, self.smtp.command(text)).await;
+        let said = within(self.message_timeout, self.smtp.command(text)).await;
         self.buffer = buffer;
         match said {
             // A line that ends here has not taken the mail, and takes no other.
-            Ok(reply) => Ended { sound: is_fine(&reply) || negative(&reply), fate: Fate::Replied(Step::Dot, reply) },
+            Ok(reply) => {
+                let refused = negative(&reply);
+                let fate = Fate::Replied(Step::Dot, reply);
+                Ended { sound: refused || fate.is_acceptance(), fate }
+            }
             Err(broke) => {
                 let step = if self.written.load(Ordering::Relaxed) < dot { Step::Data } else { Step::Dot };
                 Ended { fate: Fate::Broke(step, broke), sound: false }
@@ -221,15 +236,19 @@ async fn within(
 
 /// To lettre a refusal is an error; to us it is a reply as others are. An error is a line that broke.
 pub(super) fn read(said: Result<Response, lettre::transport::smtp::Error>) -> Result<Reply, String> {
+    let reply = |code: u16, text: &str| {
+        let (code, text) = true_code(text).unwrap_or((code, text));
+        Reply::new(code, text)
+    };
     match said {
         Ok(response) => {
             let text: Vec<&str> = response.message().collect();
-            Ok(Reply::new(response.code().into(), &text.join(" ")))
+            Ok(reply(response.code().into(), &text.join(" ")))
         }
         Err(error) => {
             let text = error.source().map(ToString::to_string).unwrap_or_default();
             match error.status() {
-                Some(code) => Ok(Reply::new(code.into(), &text)),
+                Some(code) => Ok(reply(code.into(), &text)),
                 None if text.is_empty() => Err(error.to_string()),
                 None => Err(text),
             }

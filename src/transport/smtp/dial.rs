@@ -5,12 +5,13 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Ehlo, Starttls};
 use lettre::transport::smtp::extension::{ClientId, Extension};
 use rustls::pki_types::ServerName;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -104,7 +105,9 @@ impl Call<'_> {
         if smtp.server_info().get_auth_mechanism(ways).is_none() {
             return Err(refused("it offers no way to log in that we know".to_owned()));
         }
-        let with = Credentials::new(login.user.clone(), login.password.expose_secret().to_owned());
+        let fresh = login.fresh.as_deref().map(|file| fresh(file).map_err(|e| self.unreachable(e))).transpose()?;
+        let password = fresh.as_ref().unwrap_or(&login.password);
+        let with = Credentials::new(login.user.clone(), password.expose_secret().to_owned());
         match self.step(smtp.auth(ways, &with)).await? {
             Ok(_) => Ok(()),
             // lettre's own error: a challenge that the way to log in does not know, as XOAUTH2 answers a bad token.
@@ -120,6 +123,17 @@ impl Call<'_> {
     fn untrusted(&self, cause: impl Display) -> OpenError {
         OpenError::Untrusted { relay: self.relay.clone(), cause: cause.to_string() }
     }
+}
+
+/// A token that something else keeps fresh, as it stands in its file now. A file that is just being written is no token, and will
+/// be one at the next try.
+fn fresh(file: &Path) -> Result<SecretString, String> {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("the token's file {}: {e}", file.display()))?;
+    let token = text.trim_end_matches(['\n', '\r']);
+    if token.is_empty() || token.contains(char::is_control) {
+        return Err(format!("the token's file {} holds no token", file.display()));
+    }
+    Ok(SecretString::from(token.to_owned()))
 }
 
 /// What the server said, or what broke.

@@ -11,16 +11,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::lines::Lines;
+
 /// How many bytes have been given to a stream, so that a write that broke can be told from an answer that did not come.
 pub(super) type Written = Arc<AtomicU64>;
+
+/// Bytes read at once: replies are short.
+const READ: usize = 1024;
 
 /// A socket, with TLS or without.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: Stream,
     written: Written,
-    /// Read before the stream: lettre waits for a greeting, and after STARTTLS there is none.
-    first: &'static [u8],
+    lines: Lines,
 }
 
 #[derive(Debug)]
@@ -32,17 +36,17 @@ enum Stream {
 impl Wire {
     pub(super) fn clear(tcp: TcpStream) -> (Self, Written) {
         let written = Written::default();
-        (Wire { stream: Stream::Clear(tcp), written: written.clone(), first: b"" }, written)
+        (Wire { stream: Stream::Clear(tcp), written: written.clone(), lines: Lines::default() }, written)
     }
 
     pub(super) fn tls(tls: TlsStream<TcpStream>) -> (Self, Written) {
         let written = Written::default();
-        (Wire { stream: Stream::Tls(Box::new(tls)), written: written.clone(), first: b"" }, written)
+        (Wire { stream: Stream::Tls(Box::new(tls)), written: written.clone(), lines: Lines::default() }, written)
     }
 
-    /// The same, where the server has greeted before.
+    /// The same, where the server has greeted before: lettre waits for a greeting, and after STARTTLS there is none.
     pub(super) fn greeted(mut self) -> Self {
-        self.first = b"220 greeted\r\n";
+        self.lines = Lines::after(b"220 greeted\r\n");
         self
     }
 
@@ -60,21 +64,25 @@ impl Both for TlsStream<TcpStream> {}
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.first.is_empty() {
-            let (now, later) = self.first.split_at(self.first.len().min(buf.remaining()));
-            buf.put_slice(now);
-            self.first = later;
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        let read = self.io().poll_read(cx, buf);
-        // Some servers answer in Latin-1; to lettre, what is not UTF-8 is a broken line.
-        for byte in &mut buf.filled_mut()[before..] {
-            if !byte.is_ascii() {
-                *byte = b'?';
+        loop {
+            let taken = self.lines.take(buf.initialize_unfilled());
+            if taken > 0 || buf.remaining() == 0 {
+                buf.advance(taken);
+                return Poll::Ready(Ok(()));
+            }
+            let mut bytes = [0; READ];
+            let mut read = ReadBuf::new(&mut bytes);
+            match self.io().poll_read(cx, &mut read) {
+                Poll::Ready(Ok(())) if read.filled().is_empty() => {
+                    self.lines.end();
+                    let taken = self.lines.take(buf.initialize_unfilled());
+                    buf.advance(taken);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Ok(())) => self.lines.push(read.filled()),
+                broken => return broken,
             }
         }
-        read
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::words::{Text, Words};
 use super::{Public, Record, trial};
+use crate::delivery::Fate;
 use crate::delivery::returns::Mailed;
-use crate::delivery::{Fate, Step};
 use crate::digest::Sender;
 use crate::digest::render::TemplateFile;
 use crate::feed::language::direction;
@@ -251,7 +251,7 @@ impl<S: Record> Public<S> {
     /// How long until a letter is tried again; `None` where it has arrived, or never will.
     fn again(&self, request: &Request, fate: &Fate) -> Option<TimeDelta> {
         match fate {
-            Fate::Replied(Step::Dot, reply) if (200..300).contains(&reply.code) => {
+            taken if taken.is_acceptance() => {
                 self.tally.sent.increment(1);
                 None
             }

@@ -65,6 +65,7 @@ fn who_leaves_in_the_middle_of_a_send_of_ten_thousand_gets_nothing_if_her_turn_h
             trust: None,
             hello: Some("client.example".to_owned()),
             timeout: Duration::from_mins(1),
+            message_timeout: Duration::from_mins(1),
             mails_per_connection: 10_000,
         })
         .unwrap(),

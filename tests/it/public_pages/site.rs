@@ -91,6 +91,7 @@ impl Site {
                 trust: None,
                 hello: Some("client.example".to_owned()),
                 timeout: Duration::from_secs(5),
+                message_timeout: Duration::from_secs(5),
                 mails_per_connection: 100,
             })
             .unwrap(),
