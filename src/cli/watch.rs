@@ -108,10 +108,7 @@ fn rebuild(
                 material::tell(common, context, &built.report, built.articles);
                 tell_changes(common, &task, &built.report.changed, started.elapsed());
                 memory = built.memory;
-                match (&memory, &built.material) {
-                    (Some(memory), _) => memory.next(),
-                    (None, material) => material.as_ref().and_then(|material| material.next),
-                }
+                built.next
             }
             Err(failure) if failure.kind == Kind::Bug => return Err(failure),
             // What is wrong can be mended while we watch.

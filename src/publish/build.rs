@@ -70,7 +70,7 @@ pub type Known = BTreeMap<String, Printed>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Printed {
     /// A hash of all that the file was made from, except for the options and the masthead; 0 where it must be made
-    /// again whatever happens, because there was a problem that has to be told again.
+    /// again whatever happens: there was a problem that has to be told again, or a text was saved while it was read.
     pub key: u64,
     /// Its file.
     pub stamp: Stamp,
@@ -295,7 +295,7 @@ struct Rendered {
     at: u32,
     full: Option<Arc<Fragments>>,
     summary: Option<Arc<Fragments>>,
-    /// Whether there was no problem with it.
+    /// Whether there was no problem with it, and its body belongs to it.
     sound: bool,
 }
 
@@ -379,7 +379,7 @@ impl Press<'_> {
                     at,
                     full: full.then(|| form(Content::Full)),
                     summary: summary.then(|| form(Content::Summary)),
-                    sound: long.is_none(),
+                    sound: long.is_none() && !is_late,
                 }
             })
             .collect()
@@ -392,6 +392,7 @@ impl Press<'_> {
     /// Makes a file hold these pieces. What replaces another file waits for company: see [`Press::settle`].
     fn put(&self, path: &str, pieces: &[&[u8]], key: u64) -> Result<(), BuildError> {
         let full = match self.folder.lay(path, pieces)? {
+                let is_late = body.as_ref().is_some_and(|body| body.late);
             Lay::Unchanged(stamp) => {
                 self.done(path.to_owned(), key, stamp, false);
                 return Ok(());

@@ -38,7 +38,7 @@ impl Bodies for Sample {
     fn body(&self, article: &Article) -> Result<Body, Problem> {
         let gone = || Problem::at(article.place.clone(), 1, "", "the file has gone");
         let html = self.bodies.get(&article.id.0).ok_or_else(gone)?;
-        Ok(Body { html: html.clone() })
+        Ok(Body { html: html.clone(), late: false })
     }
 }
 
