@@ -148,7 +148,7 @@ pub fn rebuild(
         .filter_map(|path| known.get_key_value(&path))
         .map(|(path, printed)| (path.clone(), *printed))
         .collect();
-    let press = Press { order, folder, done: Mutex::default(), laid: Mutex::default() };
+    let press = Press { order, folder, done: Mutex::default(), waiting: Mutex::default(), settling: Mutex::new(()) };
     let built = rounds(&stale, order.options.items)
         .into_iter()
         .try_for_each(|sheets| press.round(sheets))
@@ -209,10 +209,14 @@ fn leaves(order: &Order<'_>, is_fresh: impl Fn(&String, u64) -> bool + Sync) -> 
         let text = if is_fresh(&path, key) { None } else { Some(templates.render(&draft)?) };
         Ok(Leaf { path, key, text })
     };
-    let list = opml::write(newsroom, plan);
-    let (path, key) = (opml::FILE.to_owned(), fingerprint([list.as_bytes()]).max(1));
-    let text = (!is_fresh(&path, key)).then_some(list);
-    let mut leaves = vec![page("index.html".to_owned(), Draft::index(newsroom, plan))?, Leaf { path, key, text }];
+    let mut leaves = vec![page("index.html".to_owned(), Draft::index(newsroom, plan))?];
+    // A build of few documents has the feeds that there were, and so the same list of them, however many there are.
+    if matches!(scope, Scope::All) {
+        let list = opml::write(newsroom, plan);
+        let (path, key) = (opml::FILE.to_owned(), fingerprint([list.as_bytes()]).max(1));
+        let text = (!is_fresh(&path, key)).then_some(list);
+        leaves.push(Leaf { path, key, text });
+    }
     let sections = plan.feeds.par_iter().filter(|feed| matches!(feed.of, archive::Of::Section(_)));
     let of_section = |feed: &Feed| Some(page(feed.page_path()?, Draft::section(newsroom, feed)));
     for leaf in sections.filter_map(of_section).collect::<Vec<_>>() {
@@ -283,6 +287,14 @@ struct Press<'a> {
     laid: Mutex<Vec<(String, u64, Laid)>>,
 }
 
+    waiting: Mutex<Waiting>,
+    /// Whoever has it puts files into their places. One at a time, so that none comes before what it links to.
+    settling: Mutex<()>,
+}
+
+/// What has been made and may not be on the disk yet.
+#[derive(Default)]
+struct Waiting {
 #[derive(Default)]
 struct Done {
     printed: Known,
