@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use super::directory::BuildError;
-use super::directory::{self, Folder, Laid, Lay};
+use super::directory::{Folder, Laid, Lay};
 use crate::feed::archive::{self, Document, Feed, Plan};
 use crate::feed::page::{Draft, HEADLINES, Templates};
 use crate::feed::{self, Content, Format, Fragments, Options, opml};
@@ -137,7 +137,7 @@ pub fn rebuild(
         })
     };
     // Pages first: a fault in a template must not leave half of the folder new.
-    let leaves = leaves(&order, is_fresh).map_err(|problem| BuildError::Template(Box::new(problem)))?;
+    let leaves = leaves(&order, is_fresh, scope).map_err(|problem| BuildError::Template(Box::new(problem)))?;
     let sheets = sheets(&order, is_fresh, scope);
     let (stale, fresh): (Vec<Sheet>, Vec<Sheet>) = sheets.into_iter().partition(|sheet| sheet.stale);
     let unchanged = leaves.iter().filter(|leaf| leaf.text.is_none()).map(|leaf| leaf.path.clone());
@@ -202,7 +202,11 @@ struct Leaf {
 }
 
 /// Every page and the list. Only pages that have to be made are rendered.
-fn leaves(order: &Order<'_>, is_fresh: impl Fn(&String, u64) -> bool + Sync) -> Result<Vec<Leaf>, Problem> {
+fn leaves(
+    order: &Order<'_>,
+    is_fresh: impl Fn(&String, u64) -> bool + Sync,
+    scope: Scope<'_>,
+) -> Result<Vec<Leaf>, Problem> {
     let Order { newsroom, plan, templates, .. } = order;
     let page = |path: String, draft: Draft<'_>| {
         let key = templates.key(&draft);
@@ -283,10 +287,6 @@ struct Press<'a> {
     order: Order<'a>,
     folder: &'a Folder,
     done: Mutex<Done>,
-    /// Files that replace others, in the order in which they were made.
-    laid: Mutex<Vec<(String, u64, Laid)>>,
-}
-
     waiting: Mutex<Waiting>,
     /// Whoever has it puts files into their places. One at a time, so that none comes before what it links to.
     settling: Mutex<()>,
@@ -295,6 +295,12 @@ struct Press<'a> {
 /// What has been made and may not be on the disk yet.
 #[derive(Default)]
 struct Waiting {
+    /// Files that replace others, in the order in which they were made.
+    laid: Vec<(String, u64, Laid)>,
+    /// Files that are new and in their places.
+    new: Vec<String>,
+}
+
 #[derive(Default)]
 struct Done {
     printed: Known,
@@ -386,6 +392,7 @@ impl Press<'_> {
                 if let Some(body) = long {
                     self.problem(too_long(article, body));
                 }
+                let is_late = body.as_ref().is_some_and(|body| body.late);
                 let form = |content| Arc::new(feed::render(self.order.newsroom, article, body.as_ref(), content));
                 Rendered {
                     at,
@@ -404,29 +411,38 @@ impl Press<'_> {
     /// Makes a file hold these pieces. What replaces another file waits for company: see [`Press::settle`].
     fn put(&self, path: &str, pieces: &[&[u8]], key: u64) -> Result<(), BuildError> {
         let full = match self.folder.lay(path, pieces)? {
-                let is_late = body.as_ref().is_some_and(|body| body.late);
             Lay::Unchanged(stamp) => {
                 self.done(path.to_owned(), key, stamp, false);
                 return Ok(());
             }
             Lay::New(stamp) => {
+                self.waiting().new.push(path.to_owned());
                 self.done(path.to_owned(), key, stamp, true);
                 return Ok(());
             }
             Lay::Waits(laid) => {
-                let mut waiting = self.laid.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.push((path.to_owned(), key, laid));
-                waiting.len() >= COMPANY
+                let mut waiting = self.waiting();
+                waiting.laid.push((path.to_owned(), key, laid));
+                waiting.laid.len() >= COMPANY
             }
         };
         if full { self.settle() } else { Ok(()) }
     }
 
-    /// Puts what waits into its place, in the order in which it was made, when all of it is on the disk.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts what waits into its place, in the order in which it was made, when all of it is on the disk, and all that was
+    /// new before.
     fn settle(&self) -> Result<(), BuildError> {
-        let waiting = std::mem::take(&mut *self.laid.lock().unwrap_or_else(PoisonError::into_inner));
-        directory::sync(waiting.iter().map(|(_, _, laid)| laid))?;
-        for (path, key, laid) in waiting {
+        let _alone = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Waiting { laid, new } = std::mem::take(&mut *self.waiting());
+        if laid.is_empty() {
+            return Ok(());
+        }
+        self.folder.sync(laid.iter().map(|(_, _, laid)| laid), &new)?;
+        for (path, key, laid) in laid {
             let stamp = laid.settle()?;
             self.done(path, key, stamp, true);
         }
