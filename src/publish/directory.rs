@@ -114,8 +114,8 @@ fn together<T: Sync>(all: &[T], wait: impl Fn(&T) -> Result<(), BuildError> + Sy
 
 /// Waits until a whole file system is on the disk: whatever its files are, they are written in one go.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn sync_all(folder: &File) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(folder)?)
+fn sync_all(folder: &Path) -> io::Result<()> {
+    Ok(rustix::fs::syncfs(File::open(folder)?)?)
 }
 
 /// A folder of feeds that nobody else builds at the same time.
@@ -123,7 +123,7 @@ fn sync_all(folder: &File) -> io::Result<()> {
 pub struct Folder {
     root: PathBuf,
     /// Locked as long as it is open.
-    lock: File,
+    _lock: File,
 }
 
 impl Folder {
@@ -142,7 +142,7 @@ impl Folder {
             }
             Err(TryLockError::Error(error)) => return Err(BuildError::at(root)(error)),
         }
-        Ok(Folder { root: root.to_owned(), lock })
+        Ok(Folder { root: root.to_owned(), _lock: lock })
     }
 
     /// Every file below, with its stamp, by path. Hidden folders (version control) are nobody's feeds; links and the like
@@ -189,7 +189,7 @@ impl Folder {
         let laid: Vec<&Laid> = laid.collect();
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if new.len() > MANY {
-            return sync_all(&self.lock).map_err(BuildError::at(&self.root));
+            return sync_all(&self.root).map_err(BuildError::at(&self.root));
         }
         together(new, |path| {
             let place = self.root.join(path);
