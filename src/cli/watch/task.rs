@@ -210,7 +210,7 @@ impl Watched {
                 }
                 Err(RecvTimeoutError::Disconnected) => return Task::new(Extent::End, "the end"),
                 Err(RecvTimeoutError::Timeout) if patience.is_none() && next.is_some_and(|next| next <= Utc::now()) => {
-                    return Task::new(Extent::Everything, "the time");
+                    return Task::new(Extent::Everything, "nothing but the time");
                 }
                 Err(RecvTimeoutError::Timeout) => patience.is_some(),
             };
@@ -421,18 +421,19 @@ mod tests {
     fn what_is_saved_in_quick_succession_is_one_task() {
         let folder = tempfile::tempdir().unwrap();
         let watched = watched(folder.path());
-        let (sender, events) = mpsc::channel();
+        let mut batch = Batch::default();
         let names: Vec<String> = (10..40).map(|n| format!("news/{n}.md")).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for name in &names {
             let path = watched.articles.as_ref().unwrap().real.as_ref().unwrap().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, "text").unwrap();
-            sender.send(Happened::Begun(path.clone())).unwrap();
-            sender.send(Happened::File(path)).unwrap();
+            batch.add(&watched, Happened::Begun(path.clone()));
+            assert!(batch.patience(&watched).unwrap() > PATIENCE, "{name} is being written");
+            batch.add(&watched, Happened::File(path));
+            assert!(batch.patience(&watched).unwrap() <= QUIET);
         }
-        assert_eq!(watched.wait(&events, None), articles(&names));
-        assert!(events.try_recv().is_err());
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        assert_eq!(batch.task(&watched), Some(articles(&names)));
     }
 
     #[test]
