@@ -76,7 +76,7 @@ impl Material {
         let templates = feed_templates(context)?;
         let waiting = waiting(common, context);
         publish::build::build(&self.newsroom, self.bodies.as_ref(), &settings.feed, &templates, &settings.feeds, || {
-            waiting(Busy::Feeds)
+            waiting(Busy::Feeds);
         })
         .map_err(|error| failures::build(common, error))
     }

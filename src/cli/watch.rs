@@ -22,7 +22,7 @@ const NAMED: usize = 12;
 /// So long after it failed for a reason that may pass (a full disk) a build is tried again; then after twice as long,
 const RETRY: Duration = Duration::from_secs(1);
 /// and so on up to this.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
 
 /// Builds the feeds, and again whenever something is saved, until somebody ends it.
 pub(crate) fn run(common: &Common) -> Done {

@@ -33,7 +33,7 @@ pub(super) struct Ear {
 
 impl Ear {
     pub(super) fn hear(&mut self, event: notify::Result<Event>) -> Vec<Happened> {
-        let Ok(event) = event.as_ref().map(|event| event.clone()) else { return vec![Happened::Unknown] };
+        let Ok(event) = event else { return vec![Happened::Unknown] };
         if event.need_rescan() {
             return vec![Happened::Unknown];
         }
