@@ -2,6 +2,8 @@
 
 // What happened to files.
 mod ear;
+// Folders that are watched.
+mod root;
 // What has to be done about it.
 mod task;
 

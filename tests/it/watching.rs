@@ -242,7 +242,7 @@ fn a_watch_says_what_was_saved_and_which_files_that_changed() {
         let watch = if json { Watch::with(&room, &["--json", "build", "--watch"]) } else { Watch::start(&room) };
         room.article("first", "The first piece", "2026-03-01T08:00:00Z", "Another text.");
         until("the edit", || feed_says(&room, "Another text."));
-        let last = |word: &str| watch.said().lines().filter(|line| line.contains(word)).last().map(str::to_owned);
+        let last = |word: &str| watch.said().lines().rfind(|line| line.contains(word)).map(str::to_owned);
         let documents = "atom.xml, feed.json, news/atom.xml, news/feed.json, news/rss.xml, rss.xml";
         if json {
             until("the event", || last("\"changed\"").is_some());
