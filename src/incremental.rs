@@ -25,7 +25,7 @@ use crate::newsroom::{Newsroom, Problem};
 use crate::publish::build::{self, BuildError, BuildReport, Known, Order, Scope};
 use crate::publish::directory;
 use crate::source::directory::{Folder, Listed, finish, read_one, walk, walk_without};
-use crate::source::{self, Material, register};
+use crate::source::{self, Material, Purpose};
 use crate::stamp::Stamp;
 use cache::{Books, Cache, Entry, Kept, SetupHash, Standing, Writer, hash_of, mark};
 use quick::{Difference, Sieve};
@@ -60,6 +60,15 @@ pub enum Need {
     Newsroom,
 }
 
+/// What another run is at work on, and is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// The folder of feeds.
+    Feeds,
+    /// The register of the articles' ids.
+    Register,
+}
+
 /// Why nothing could be built.
 #[derive(Debug)]
 pub enum Refused {
@@ -89,6 +98,8 @@ pub struct Built {
     pub report: BuildReport,
     /// How many articles are published.
     pub articles: usize,
+    /// The next moment at which something is published or withdrawn by its date.
+    pub next: Option<DateTime<Utc>>,
     /// The newsroom; always there where it was [`Need::Newsroom`].
     pub material: Option<Material<Folder>>,
     /// For [`Memory::prepare`].
@@ -103,11 +114,6 @@ impl Memory {
         Cache::open(setup.cache, &setup.hash()).map(Memory)
     }
 
-    /// The moment at which something is published or withdrawn by its date.
-    pub fn next(&self) -> Option<DateTime<Utc>> {
-        self.0.books.next.and_then(|second| DateTime::from_timestamp(second, 0))
-    }
-
     /// As [`prepare`], where no file has changed since the last build but those at `paths`, in the folder of articles.
     ///
     /// # Errors
@@ -117,14 +123,16 @@ impl Memory {
         setup: Setup<'a>,
         paths: &BTreeSet<String>,
         clock: impl Fn() -> DateTime<Utc>,
-        on_wait: impl Fn(),
+        on_wait: impl Fn(Busy),
     ) -> Result<Work<'a>, Refused> {
-        let folder = directory::Folder::open(setup.folder, &on_wait).map_err(Refused::Feeds)?;
+        let folder = directory::Folder::open(setup.folder, || on_wait(Busy::Feeds)).map_err(Refused::Feeds)?;
         let (now, begun) = (clock(), SystemTime::now());
         let cache = self.0;
         let difference =
             if quick::as_before(&setup, &cache, now) { Difference::at(&setup, &cache, paths) } else { None };
-        if let Some(edit) = difference.and_then(|difference| quick::edit(&setup, &cache, difference, now, begun)) {
+        let for_register = || on_wait(Busy::Register);
+        let edit = |difference| quick::edit(&setup, &cache, difference, now, begun, &for_register);
+        if let Some(edit) = difference.and_then(edit) {
             // Nobody has looked into the folder; what is to go is said to be there.
             let there = edit.change.gone.iter().map(|path| (path.clone(), Stamp::default())).collect();
             return Ok(Work { setup, folder, there, now, kind: Kind::quick(edit, cache) });
@@ -134,7 +142,8 @@ impl Memory {
     }
 }
 
-/// Reads what changed. If another build has the folder of feeds, calls `on_wait` and waits; asks `clock` afterwards.
+/// Reads what changed. If another build has the folder of feeds, calls `on_wait` and waits; asks `clock` afterwards. So it
+/// does if another run has the register of ids.
 ///
 /// # Errors
 /// [`Refused`]; nothing was written.
@@ -142,9 +151,10 @@ pub fn prepare(
     setup: Setup<'_>,
     need: Need,
     clock: impl FnOnce() -> DateTime<Utc>,
-    on_wait: impl FnOnce(),
+    on_wait: impl Fn(Busy),
 ) -> Result<Work<'_>, Refused> {
-    let folder = directory::Folder::open(setup.folder, on_wait).map_err(Refused::Feeds)?;
+    let folder = directory::Folder::open(setup.folder, || on_wait(Busy::Feeds)).map_err(Refused::Feeds)?;
+    let for_register = || on_wait(Busy::Register);
     let now = clock();
     let begun = SystemTime::now();
     let mut edit = None;
@@ -158,13 +168,14 @@ pub fn prepare(
             walk_without(setup.source, &|listed| sieve.knows(listed)).map_err(Refused::Articles)?;
         let calm = problems.iter().map(Kept::of).eq(cache.books.walked.iter().cloned());
         let difference = if calm { sieve.difference(cache, listed) } else { None };
-        edit = difference.and_then(|difference| quick::edit(&setup, cache, difference, now, begun));
+        edit = difference.and_then(|difference| quick::edit(&setup, cache, difference, now, begun, &for_register));
     }
     let kind = match (edit, cache) {
         (Some(edit), Some(cache)) => Kind::quick(edit, cache),
         (_, cache) => {
             let (listed, problems) = walk(setup.source).map_err(Refused::Articles)?;
-            whole(&setup, cache, listed, problems, now, begun).map_err(Refused::Articles)?
+            let purpose = Purpose::Publish(&for_register);
+            whole(&setup, cache, (listed, problems), (now, begun), purpose).map_err(Refused::Articles)?
         }
     };
     Ok(Work { setup, folder, there, now, kind })
@@ -196,7 +207,7 @@ impl Work<'_> {
             Kind::Quick { edit, mut cache, .. } => {
                 let quick::Edit { newsroom, bodies, plan, sheaves, register, mut change, heads } = *edit;
                 if let Some(amendment) = register {
-                    amendment.save().map_err(Refused::Articles)?;
+                    change.register = amendment.save().map_err(Refused::Articles)?;
                 }
                 for path in &change.gone {
                     cache.books.documents.remove(path);
@@ -204,20 +215,22 @@ impl Work<'_> {
                 let order = order(&setup, &newsroom, &plan, &bodies);
                 let rebuilt = build::rebuild(order, &folder, &there, &cache.books.documents, Scope::Only(&sheaves));
                 let rebuilt = rebuilt.map_err(Refused::Feeds)?;
-                change.register = register::stamp(&setup.source.folder);
                 let known = &cache.books.documents;
+                let is_final = is_final(&rebuilt.printed);
                 let documents = rebuilt.printed.into_iter().filter(|(path, printed)| known.get(path) != Some(printed));
                 change.documents = documents.collect();
-                let cache = cache.add(change, &heads);
+                let next = change.next.and_then(|second| DateTime::from_timestamp(second, 0));
+                let cache = told(cache.add(change, &heads)).flatten();
                 Ok(Built {
                     report: rebuilt.report,
                     articles: newsroom.articles.len(),
+                    next,
                     material: None,
-                    memory: told(cache).flatten().map(Memory),
+                    memory: cache.filter(|_| is_final).map(Memory),
                 })
             }
-            Kind::Whole { material, taken, known, walked } => {
-                material.ids.save().map_err(Refused::Articles)?;
+            Kind::Whole { mut material, taken, known, walked } => {
+                let register = material.ids.save().map_err(Refused::Articles)?;
                 let plan = archive::plan(&material.newsroom, setup.feed);
                 let order = order(&setup, &material.newsroom, &plan, &material.bodies);
                 let rebuilt = build::rebuild(order, &folder, &there, &known, Scope::All).map_err(Refused::Feeds)?;
@@ -229,16 +242,22 @@ impl Work<'_> {
                     calm: problems.is_empty(),
                     problems: material.problems.iter().map(Kept::of).collect(),
                     walked,
-                    register: register::stamp(&setup.source.folder),
+                    register,
                     loose: Vec::new(),
                     plan,
                     withdrawn: material.newsroom.withdrawn.clone(),
                     documents: rebuilt.printed,
                     marks: Vec::new(),
                 };
+                let is_final = is_final(&books.documents);
                 remember(&setup, taken, &material, books);
-                let articles = material.newsroom.articles.len();
-                Ok(Built { report: rebuilt.report, articles, material: Some(*material), memory: Memory::open(&setup) })
+                Ok(Built {
+                    report: rebuilt.report,
+                    articles: material.newsroom.articles.len(),
+                    next: material.next,
+                    material: Some(*material),
+                    memory: if is_final { Memory::open(&setup) } else { None },
+                })
             }
         }
     }
@@ -270,6 +289,12 @@ impl Setup<'_> {
     }
 }
 
+/// Whether none of these has to be made again whatever happens: otherwise the next build has more to look at than what it is
+/// told of.
+fn is_final(documents: &Known) -> bool {
+    documents.values().all(|printed| printed.key != 0)
+}
+
 fn order<'a>(setup: &Setup<'a>, newsroom: &'a Newsroom, plan: &'a archive::Plan, bodies: &'a Folder) -> Order<'a> {
     Order { newsroom, plan, bodies, options: setup.feed, templates: setup.templates }
 }
@@ -286,10 +311,9 @@ struct Taken {
 fn whole(
     setup: &Setup<'_>,
     cache: Option<Cache>,
-    listed: Vec<Listed>,
-    problems: Vec<Problem>,
-    now: DateTime<Utc>,
-    begun: SystemTime,
+    (listed, problems): (Vec<Listed>, Vec<Problem>),
+    (now, begun): (DateTime<Utc>, SystemTime),
+    purpose: Purpose<'_>,
 ) -> Result<Kind, Failure> {
     let context = setup.source.context();
     let mut taken = Taken {
@@ -322,7 +346,7 @@ fn whole(
         }
     }
     let known = cache.map(|cache| cache.books.documents).unwrap_or_default();
-    let material = Box::new(finish(setup.source, all, problems, now)?);
+    let material = Box::new(finish(setup.source, all, problems, (now, begun), purpose)?);
     Ok(Kind::Whole { material, taken, known, walked })
 }
 

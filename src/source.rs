@@ -28,6 +28,16 @@ pub struct Options {
     pub time_zone: chrono_tz::Tz,
 }
 
+/// Why articles are read.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To look at them. The register of ids is read and left as it is.
+    Look,
+    /// To publish them. From the reading of the register until the ids are kept, nobody else changes it; where somebody else
+    /// is at it, this is called, and then waited.
+    Publish(&'a dyn Fn()),
+}
+
 /// Articles as read.
 #[derive(Debug)]
 pub struct Material<B> {

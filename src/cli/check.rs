@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 /// Lists every problem in one run.
 pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let context = Context::load(common)?;
-    let material = Material::read(common, &context, &arguments.articles)?;
+    let material = Material::look(common, &context, &arguments.articles)?;
     let mut problems: Vec<Problem> =
         material.newsroom.articles.iter().filter_map(|a| material.bodies.body(a).err()).collect();
     for digest in &context.settings.digests {

@@ -1,7 +1,7 @@
 //! The articles, and the feeds that are built from them.
 
 use chrono::Utc;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::context::{Context, Store};
 use super::{Common, failures, output};
@@ -9,10 +9,12 @@ use crate::digest::Digest;
 use crate::digest::render::Templates;
 use crate::error::{Failure, Kind};
 use crate::feed::page;
-use crate::incremental::{self, Need, Setup};
+use crate::incremental::{self, Busy, Need, Setup};
 use crate::newsroom::{Bodies, Newsroom, Problem, Severity};
 use crate::press::seal::Desk;
 use crate::publish::build::BuildReport;
+use crate::source::Purpose;
+use crate::source::register::{self, Ids};
 use crate::{publish, source};
 
 /// Where articles come from, if not from the configured folder.
@@ -36,39 +38,46 @@ impl Material {
         count_errors(&self.problems)
     }
 
-    /// Reads the articles, and keeps the ids of those that are new.
-    pub(crate) fn read(common: &Common, context: &Context, articles: &Articles) -> Result<Self, Failure> {
-        let options = context.settings.source();
-        let material = match &articles.stream {
-            None => Self::of(source::directory::read(&options, Utc::now())?)?,
-            Some(path) => Self::streamed(&options, path)?,
-        };
+    /// Reads the articles to look at them, and writes nothing.
+    pub(crate) fn look(common: &Common, context: &Context, articles: &Articles) -> Result<Self, Failure> {
+        let (material, _) = Self::read_to(Purpose::Look, context, articles)?;
         output::problems(common, &material.problems);
         Ok(material)
     }
 
-    fn streamed(options: &source::Options, path: &Path) -> Result<Self, Failure> {
-        let file = (path.as_os_str() != "-").then(|| Context::here(path));
-        Self::of(source::stream::read(options, file.as_deref(), Utc::now())?)
+    /// Reads the articles for an edition, and keeps the ids of those that are new.
+    pub(crate) fn read(common: &Common, context: &Context, articles: &Articles) -> Result<Self, Failure> {
+        let waiting = waiting(common, context);
+        let (material, mut ids) = Self::read_to(Purpose::Publish(&|| waiting(Busy::Register)), context, articles)?;
+        ids.save()?;
+        output::problems(common, &material.problems);
+        Ok(material)
     }
 
-    fn of<B: Bodies + 'static>(read: source::Material<B>) -> Result<Self, Failure> {
-        read.ids.save()?;
-        Ok(Material { newsroom: read.newsroom, bodies: Box::new(read.bodies), problems: read.problems })
+    fn read_to(purpose: Purpose<'_>, context: &Context, articles: &Articles) -> Result<(Self, Ids), Failure> {
+        let options = context.settings.source();
+        match &articles.stream {
+            None => Ok(Self::of(source::directory::read(&options, Utc::now(), purpose)?)),
+            Some(path) => {
+                let file = (path.as_os_str() != "-").then(|| Context::here(path));
+                Ok(Self::of(source::stream::read(&options, file.as_deref(), Utc::now(), purpose)?))
+            }
+        }
+    }
+
+    fn of<B: Bodies + 'static>(read: source::Material<B>) -> (Self, Ids) {
+        let source::Material { newsroom, bodies, problems, ids, .. } = read;
+        (Material { newsroom, bodies: Box::new(bodies), problems }, ids)
     }
 
     /// Builds the feeds of what is in memory.
     fn publish(&self, common: &Common, context: &Context) -> Result<BuildReport, Failure> {
         let settings = &context.settings;
         let templates = feed_templates(context)?;
-        publish::build::build(
-            &self.newsroom,
-            self.bodies.as_ref(),
-            &settings.feed,
-            &templates,
-            &settings.feeds,
-            waiting(common, context),
-        )
+        let waiting = waiting(common, context);
+        publish::build::build(&self.newsroom, self.bodies.as_ref(), &settings.feed, &templates, &settings.feeds, || {
+            waiting(Busy::Feeds);
+        })
         .map_err(|error| failures::build(common, error))
     }
 
@@ -114,10 +123,12 @@ pub(crate) fn build(
         }
         Ok(())
     };
-    if let Some(path) = &articles.stream {
-        let material = Material::streamed(&context.settings.source(), path)?;
+    if articles.stream.is_some() {
+        let waiting = waiting(common, context);
+        let (material, mut ids) = Material::read_to(Purpose::Publish(&|| waiting(Busy::Register)), context, articles)?;
         output::problems(common, &material.problems);
         refuse(material.errors())?;
+        ids.save()?;
         let report = material.publish(common, context)?;
         tell(common, context, &report, material.newsroom.articles.len());
         let errors = material.errors() + count_errors(&report.problems);
@@ -152,9 +163,24 @@ pub(crate) fn setup<'a>(
     Setup { source, feed: &settings.feed, templates, folder: &settings.feeds, cache: &settings.cache }
 }
 
-pub(crate) fn waiting<'a>(common: &'a Common, context: &'a Context) -> impl Fn() + 'a {
-    let folder = context.shown(&context.settings.feeds);
-    move || output::line(common, "feeds", format!("another build is at work in {folder}/: waiting for it"))
+/// Tells that another run is waited for.
+pub(crate) fn waiting<'a>(common: &'a Common, context: &'a Context) -> impl Fn(Busy) + 'a {
+    let settings = &context.settings;
+    move |busy| {
+        let (at, told) = match busy {
+            Busy::Feeds => {
+                let folder = context.shown(&settings.feeds);
+                (format!("{folder}/"), format!("another build is at work in {folder}/: waiting for it"))
+            }
+            Busy::Register => {
+                let file = context.shown(&settings.articles.join(register::FILE_NAME));
+                let told = format!("another run is writing ids into {file}: waiting for it");
+                (file, told)
+            }
+        };
+        output::line(common, "feeds", told);
+        output::event(common, &serde_json::json!({ "event": "waiting", "for": at }));
+    }
 }
 
 fn count_errors(problems: &[Problem]) -> usize {

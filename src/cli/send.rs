@@ -331,7 +331,7 @@ pub(super) fn next(
         debug_assert_eq!(draft.state, EditionState::Draft);
         return Ok(Some((draft.number, draft.sealed)));
     }
-    let material = Material::read(common, context, articles)?;
+    let material = Material::look(common, context, articles)?;
     let templates = context.templates_or_fail(common, digest)?;
     let desk = material.desk(context, store, digest, &templates);
     Ok(context.block_on(desk.propose(Utc::now())).map_err(|e| failures::seal(common, e))?.map(|p| (p.number, p.sealed)))

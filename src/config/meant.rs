@@ -74,7 +74,7 @@ pub(super) fn settings(
         sections,
         articles: root.join(&articles_name),
         articles_name: articles_name.trim_end_matches('/').to_owned(),
-        feeds: root.join(feeds.folder.as_deref().unwrap_or("feeds")),
+        feeds: check.feeds_folder(feeds.folder.as_deref(), &root.join(&articles_name), root),
         feed: check.feed(feeds),
         digests,
         subscribers,
@@ -109,6 +109,15 @@ struct Check<'a, 'p> {
 }
 
 impl Check<'_, '_> {
+    fn feeds_folder(&mut self, written: Option<&str>, articles: &Path, root: &Path) -> PathBuf {
+        let folder = root.join(written.unwrap_or("feeds"));
+        if folder.components().eq(articles.components()) {
+            let problem = self.source.problem("feeds.folder", "the feeds would stand among the articles".to_owned());
+            self.problems.push(problem.help("name another folder: what stands there is read as articles"));
+        }
+        folder
+    }
+
     fn ledger(&mut self, written: &str, root: &Path) -> LedgerAddress {
         database::parse(written, root).unwrap_or_else(|wrong| {
             let mut problem = self.source.problem("ledger", wrong.what.to_owned()).help(wrong.help);

@@ -302,7 +302,7 @@ mod tests {
 
     /// As many pieces, each of so many words.
     fn long(pieces: u32, words: usize) -> Vec<(Arc<Article>, Body)> {
-        let body = Body { html: format!("<p>{}</p>", "seven letters again ".repeat(words / 3)) };
+        let body = Body { html: format!("<p>{}</p>", "seven letters again ".repeat(words / 3)), late: false };
         (1..=pieces).map(|day| (Arc::new(specimen::article(day)), body.clone())).collect()
     }
 
@@ -361,7 +361,7 @@ mod tests {
     fn a_text_that_holds_the_mark_gets_another_mark() {
         let mut holder = pieces();
         let mark = made(&specimen::digest(), &holder, &Edits::default()).unwrap().mark;
-        holder[0].1 = Body { html: format!("<p>{mark}-unsubscribe-</p>") };
+        holder[0].1 = Body { html: format!("<p>{mark}-unsubscribe-</p>"), late: false };
         let sealed = made(&specimen::digest(), &holder, &Edits::default()).unwrap();
         assert_ne!(sealed.mark, mark);
         assert!(sealed.html.contains(&mark));

@@ -108,7 +108,7 @@ pub fn pieces() -> Vec<(Article, Body)> {
         corrections: vec![Correction { date: moment(3), text: "It was Tuesday.".into() }],
         ..article(2)
     };
-    let body = |html: &str| Body { html: html.into() };
+    let body = |html: &str| Body { html: html.into(), late: false };
     vec![
         (full, body("<p>A <a href=\"https://specimen.example/a\">paragraph</a>.</p>")),
         (article(1), body("<p>Text.</p>")),

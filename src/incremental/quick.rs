@@ -93,6 +93,7 @@ pub(super) fn edit(
     difference: Difference,
     now: DateTime<Utc>,
     begun: SystemTime,
+    on_wait: &dyn Fn(),
 ) -> Option<Edit> {
     let Read { before, mut pieces, mut entries, mut next } = read(setup, cache, difference, now, begun)?;
     let touched = before.iter().map(|before| before.number).collect();
@@ -133,7 +134,8 @@ pub(super) fn edit(
     let register = if given.out.is_empty() && given.into.is_empty() {
         None
     } else {
-        Some(register::amendment(&setup.source.folder, &given.out, &given.into).ok()??)
+        let known = cache.books.register;
+        Some(register::amendment(&setup.source.folder, known, &given.out, &given.into, on_wait).ok()??)
     };
     let newsroom = Newsroom {
         masthead: setup.source.masthead.clone(),
@@ -151,7 +153,7 @@ pub(super) fn edit(
         documents: Vec::new(),
         gone: turned.gone,
     };
-    let bodies = Folder::new(setup.source, desk.addresses);
+    let bodies = Folder::new(setup.source, desk.addresses, begun);
     Some(Edit { newsroom, bodies, plan, sheaves: turned.sheaves, register, change, heads })
 }
 

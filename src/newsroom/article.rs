@@ -115,4 +115,6 @@ pub struct Correction {
 pub struct Body {
     /// Sanitised HTML with absolute links; without the title, with the leading picture and the corrections.
     pub html: String,
+    /// Whether its file was saved between the reading of the article and of the body: the two may not belong together.
+    pub late: bool,
 }

@@ -51,7 +51,7 @@ pub fn render(article: &Article, format: Format, text: &str) -> Body {
         }
         html.push_str(&corrections(&article.corrections, article.language.as_deref()));
     }
-    Body { html }
+    Body { html, late: false }
 }
 
 /// One or two sentences from the beginning of a body.

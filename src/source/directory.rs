@@ -10,13 +10,15 @@ mod walk;
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::fs;
+use std::io::Read as _;
+use std::time::SystemTime;
 use url::Url;
 
 use super::register::{self, Ids};
-use super::{Material, Options};
+use super::{Material, Options, Purpose};
 use crate::error::{Failure, Kind};
-use crate::newsroom::assemble::{Keyed, assemble};
+use crate::newsroom::assemble::{Keyed, assemble, with_links};
 use crate::newsroom::body::{self, Format};
 use crate::newsroom::front_matter;
 use crate::newsroom::link;
@@ -39,20 +41,23 @@ pub struct Listed {
 /// The bodies of a folder's articles.
 #[derive(Debug)]
 pub struct Folder {
-    root: PathBuf,
-    name: String,
+    options: Options,
+    context: Context,
     addresses: HashMap<String, Url>,
+    /// Before this the articles had not been listed.
+    begun: SystemTime,
 }
 
 /// Reads all articles of a folder.
 ///
 /// # Errors
 /// The folder or its register of ids cannot be read at all. Everything else is among [`Material::problems`].
-pub fn read(options: &Options, now: DateTime<Utc>) -> Result<Material<Folder>, Failure> {
+pub fn read(options: &Options, now: DateTime<Utc>, purpose: Purpose<'_>) -> Result<Material<Folder>, Failure> {
+    let begun = SystemTime::now();
     let (listed, problems) = walk(options)?;
     let context = options.context();
     let read = listed.par_iter().map(|one| read_one(options, &context, one)).collect::<Vec<_>>();
-    finish(options, listed.into_iter().zip(read).collect(), problems, now)
+    finish(options, listed.into_iter().zip(read).collect(), problems, (now, begun), purpose)
 }
 
 /// Lists the articles of a folder, sorted by path, at any depth. Hidden files and folders are not looked at, and neither
@@ -100,12 +105,23 @@ pub fn read_one(options: &Options, context: &Context, listed: &Listed) -> Read {
             return Read { manuscript: None, problems };
         }
     };
+    read_bytes(options, context, listed, body.as_deref(), sidecar.as_deref())
+}
+
+/// What the bytes of an article's files say.
+fn read_bytes(
+    options: &Options,
+    context: &Context,
+    listed: &Listed,
+    body: Option<&[u8]>,
+    sidecar: Option<&[u8]>,
+) -> Read {
     let name = format!("{}/{}", options.name, listed.path);
     let sidecar_path = listed.sidecar.as_ref().map_or("", |(path, _)| path.as_str());
     let sidecar_name = format!("{}/{sidecar_path}", options.name);
     let mut read = from_files(
-        body.as_deref().map(|bytes| File { name: &name, path: &listed.path, bytes }),
-        sidecar.as_deref().map(|bytes| File { name: &sidecar_name, path: sidecar_path, bytes }),
+        body.map(|bytes| File { name: &name, path: &listed.path, bytes }),
+        sidecar.map(|bytes| File { name: &sidecar_name, path: sidecar_path, bytes }),
         context,
     );
     if listed.body.is_none()
@@ -124,7 +140,8 @@ pub fn read_one(options: &Options, context: &Context, listed: &Listed) -> Read {
     read
 }
 
-/// Puts manuscripts in their places. `read` comes in the order of [`walk`]; `problems` are those of the walk.
+/// Puts manuscripts in their places. `read` comes in the order of [`walk`]; `problems` are those of the walk, which began at
+/// `begun`.
 ///
 /// # Errors
 /// The register of ids cannot be read, or is broken.
@@ -132,9 +149,10 @@ pub fn finish(
     options: &Options,
     read: Vec<(Listed, Read)>,
     mut problems: Vec<Problem>,
-    now: DateTime<Utc>,
+    (now, begun): (DateTime<Utc>, SystemTime),
+    purpose: Purpose<'_>,
 ) -> Result<Material<Folder>, Failure> {
-    let loaded = register::load(&options.folder, &options.name)?;
+    let loaded = register::load(&options.folder, &options.name, purpose)?;
     let mut manuscripts: Vec<Keyed> = Vec::with_capacity(read.len());
     let mut held = Vec::new();
     for (listed, read) in read {
@@ -152,7 +170,7 @@ pub fn finish(
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     Ok(Material {
         newsroom: assembled.newsroom,
-        bodies: Folder::new(options, assembled.addresses),
+        bodies: Folder::new(options, assembled.addresses, begun),
         problems,
         next: assembled.next,
         ids: Ids::new(loaded, assembled.register),
@@ -160,28 +178,52 @@ pub fn finish(
 }
 
 impl Folder {
-    /// The bodies of a folder whose articles link to files with these addresses.
-    pub fn new(options: &Options, addresses: HashMap<String, Url>) -> Folder {
-        Folder { root: options.folder.clone(), name: options.name.clone(), addresses }
+    /// The bodies of a folder whose articles link to files with these addresses, and were listed after `begun`.
+    pub fn new(options: &Options, addresses: HashMap<String, Url>, begun: SystemTime) -> Folder {
+        Folder { options: options.clone(), context: options.context(), addresses, begun }
+    }
+
+    /// A file's bytes, and its stamp when they had been read.
+    fn read(&self, path: &str) -> std::io::Result<(Vec<u8>, Stamp)> {
+        let mut file = fs::File::open(self.options.folder.join(path))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok((bytes, Stamp::of(&file.metadata()?)))
+    }
+
+    /// Whether an article that was read before is what its file says now, which has these bytes.
+    fn is_as_read(&self, article: &Article, path: &str, bytes: &[u8]) -> bool {
+        let beside = walk_beside(&self.options, path).unwrap_or_default();
+        let Some(listed) = beside.into_iter().find(|listed| listed.path == path) else { return false };
+        let sidecar = listed.sidecar.as_ref().map(|(path, _)| fs::read(self.options.folder.join(path)));
+        let Ok(sidecar) = sidecar.transpose() else { return false };
+        let read = read_bytes(&self.options, &self.context, &listed, Some(bytes), sidecar.as_deref());
+        read.manuscript.is_some_and(|manuscript| {
+            let own = manuscript.article.fingerprint;
+            with_links(own, &manuscript.links, |link| self.addresses.get(link)) == article.fingerprint
+        })
     }
 }
 
 impl Bodies for Folder {
     fn body(&self, article: &Article) -> Result<Body, Problem> {
-        let file = &article.place.file;
-        let path = file.strip_prefix(&self.name).map_or(file.as_str(), |rest| rest.trim_start_matches('/'));
+        let (file, name) = (&article.place.file, &self.options.name);
+        let path = file.strip_prefix(name.as_str()).map_or(file.as_str(), |rest| rest.trim_start_matches('/'));
         let Some(format) = Format::of_ending(split_ending(path).1) else {
             return Ok(body::render(article, Format::Text, "")); // a piece that is metadata only
         };
-        let bytes = std::fs::read(self.root.join(path)).map_err(|error| unreadable(&self.name, path, &error))?;
+        let (bytes, stamp) = self.read(path).map_err(|error| unreadable(name, path, &error))?;
+        let late = !stamp.settled(self.begun) && !self.is_as_read(article, path, &bytes);
         let text =
             simdutf8::basic::from_utf8(&bytes).map_err(|_| Problem::new(file, "this is not UTF-8 text any more"))?;
         let split = front_matter::split(text, file)?;
-        if self.addresses.is_empty() {
-            return Ok(body::render(article, format, split.body));
-        }
-        let address = |file: &str| self.addresses.get(file).map(Url::to_string);
-        Ok(body::render(article, format, &link::with_addresses(split.body, path, address)))
+        let body = if self.addresses.is_empty() {
+            body::render(article, format, split.body)
+        } else {
+            let address = |file: &str| self.addresses.get(file).map(Url::to_string);
+            body::render(article, format, &link::with_addresses(split.body, path, address))
+        };
+        Ok(Body { late, ..body })
     }
 }
 

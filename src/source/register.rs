@@ -1,13 +1,18 @@
 //! The register of ids, kept beside the articles and committed with them.
 
+// One run at a time.
+mod lock;
+
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::Purpose;
 use crate::error::{Failure, Kind};
 use crate::newsroom::identity::{Entry, Register};
 use crate::stamp::Stamp;
+use lock::Held;
 
 /// The register's file in the folder of articles.
 pub const FILE_NAME: &str = "ids.csv";
@@ -18,11 +23,13 @@ pub struct Ids {
     path: PathBuf,
     written: Option<String>,
     now: Register,
+    /// Until they are kept.
+    held: Option<Held>,
 }
 
 impl Ids {
     pub(super) fn new(read: Loaded, now: Register) -> Ids {
-        Ids { path: read.path, written: read.text, now }
+        Ids { path: read.path, written: read.text, now, held: read.held }
     }
 
     /// The text of the file, where it must be written.
@@ -40,13 +47,41 @@ impl Ids {
         self.changed().is_some()
     }
 
-    /// Writes the register where it changed, whole or not at all. Answers whether it was written.
+    /// Writes the register where it changed, whole or not at all, and lets others have it. Answers the stamp of its file as
+    /// it is then; `None` where there is none.
     ///
     /// # Errors
-    /// It cannot be written. Then nothing may be published: the next build could make other ids.
-    pub fn save(&self) -> Result<bool, Failure> {
-        let Some(text) = self.changed() else { return Ok(false) };
-        replace(&self.path, &text).map(|()| true).map_err(|error| not_kept(&self.path, &error))
+    /// It cannot be written, or is another than when it was read. Then nothing may be published: the next build could make
+    /// other ids.
+    pub fn save(&mut self) -> Result<Option<Stamp>, Failure> {
+        let held = self.held.take();
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let Some(text) = self.changed() else { return Ok(stamp(folder)) };
+        let save = || {
+            std::fs::create_dir_all(folder)?;
+            // Who only wanted to look, or found no folder, has not kept others away.
+            let _held = match held {
+                Some(held) => held,
+                None => self.hold_as_read(folder)?,
+            };
+            replace(&self.path, &text)?;
+            Ok(stamp(folder))
+        };
+        let stamp = save().map_err(|error| not_kept(&self.path, &error))?;
+        self.written = Some(text);
+        Ok(stamp)
+    }
+
+    fn hold_as_read(&self, folder: &Path) -> std::io::Result<Held> {
+        let held = Held::folder(folder, &|| {})?;
+        let there = match std::fs::read(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            read => Some(read?),
+        };
+        if there.as_deref() == self.written.as_deref().map(str::as_bytes) {
+            return Ok(held);
+        }
+        Err(std::io::Error::new(ErrorKind::ResourceBusy, "another run has changed it meanwhile"))
     }
 
     /// The register as it is now.
@@ -62,6 +97,7 @@ fn not_kept(path: &Path, error: &std::io::Error) -> Failure {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             failure.hint("Make room and run it again; nothing was published, and the ids that were there are whole.")
         }
+        ErrorKind::ResourceBusy => failure.hint("Run it again; nothing was published."),
         _ => failure.hint(
             "Make the folder writable, or give each article an `id`. Without a record of its id, an article would come \
              to readers as new when it is renamed.",
@@ -74,11 +110,12 @@ pub fn stamp(folder: &Path) -> Option<Stamp> {
     std::fs::metadata(folder.join(FILE_NAME)).ok().map(|metadata| Stamp::of(&metadata))
 }
 
-/// A change of some entries of a register, prepared and not yet made.
+/// A change of some entries of a register, prepared and not yet made. Until then nobody else changes it.
 #[derive(Debug)]
 pub struct Amendment {
     path: PathBuf,
     how: How,
+    _held: Held,
 }
 
 #[derive(Debug)]
@@ -89,12 +126,23 @@ enum How {
     Anew(String),
 }
 
-/// Prepares to take some entries out of a folder's register, and to put others in. `None` where the register does not hold
-/// exactly those entries, or is not as [`Register::to_csv`] writes it: then it has to be read as a whole.
+/// Prepares to take some entries out of a folder's register, and to put others in. `None` where its file is another than the
+/// one with this stamp, does not hold exactly those entries, or is not as [`Register::to_csv`] writes it: then it has to be
+/// read as a whole. If somebody else is at it, calls `on_wait` and waits.
 ///
 /// # Errors
 /// The register cannot be read.
-pub fn amendment(folder: &Path, out: &[Entry], into: &[Entry]) -> std::io::Result<Option<Amendment>> {
+pub fn amendment(
+    folder: &Path,
+    known: Option<Stamp>,
+    out: &[Entry],
+    into: &[Entry],
+    on_wait: &dyn Fn(),
+) -> std::io::Result<Option<Amendment>> {
+    let held = Held::folder(folder, on_wait)?;
+    if stamp(folder) != known {
+        return Ok(None);
+    }
     let path = folder.join(FILE_NAME);
     let text = match std::fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Register::default().to_csv(),
@@ -106,13 +154,16 @@ pub fn amendment(folder: &Path, out: &[Entry], into: &[Entry]) -> std::io::Resul
         line
     };
     let how = in_place(&text, out, into, line).or_else(|| anew(&text, out, into, line));
-    Ok(how.map(|how| Amendment { path, how }))
+    Ok(how.map(|how| Amendment { path, how, _held: held }))
 }
 
 /// What changes when a text is edited is the hash of its body, which always has sixteen digits; they can be written in their
-/// place. Should the power fail between two of them, the article is still known by its path and title.
+/// place. Should the power fail between two of them, the article is still known by its path and title. Of anything else half
+/// a change could make the file one that nobody can read.
 fn in_place(text: &str, out: &[Entry], into: &[Entry], line: impl Fn(&Entry) -> String) -> Option<How> {
-    let same = out.len() == into.len() && out.iter().zip(into).all(|(out, into)| out.id == into.id);
+    let but_for_the_hash = |entry: &Entry| Entry { body: None, ..entry.clone() };
+    let same = out.len() == into.len()
+        && out.iter().zip(into).all(|(out, into)| but_for_the_hash(out) == but_for_the_hash(into));
     let place = |(out, into): (&Entry, &Entry)| {
         let (there, then) = (format!("\n{}", line(out)), line(into));
         let at = memchr::memmem::find(text.as_bytes(), there.as_bytes()).filter(|_| there.len() == then.len() + 1)?;
@@ -171,11 +222,11 @@ fn id_of(record: &str) -> Cow<'_, str> {
 }
 
 impl Amendment {
-    /// Changes the register; waits until the change is on the disk.
+    /// Changes the register; waits until the change is on the disk. Answers the stamp of its file as it is then.
     ///
     /// # Errors
     /// It cannot be written. Then nothing may be published: the next build could make other ids.
-    pub fn save(&self) -> Result<(), Failure> {
+    pub fn save(self) -> Result<Option<Stamp>, Failure> {
         let save = || match &self.how {
             How::Anew(text) => replace(&self.path, text),
             How::InPlace(lines) => {
@@ -187,7 +238,8 @@ impl Amendment {
                 file.sync_data()
             }
         };
-        save().map_err(|error| not_kept(&self.path, &error))
+        save().map_err(|error| not_kept(&self.path, &error))?;
+        Ok(self.path.parent().and_then(stamp))
     }
 }
 
@@ -197,10 +249,11 @@ pub(super) struct Loaded {
     path: PathBuf,
     text: Option<String>,
     pub(super) register: Register,
+    held: Option<Held>,
 }
 
 /// Reads the register of a folder; none there is an empty one.
-pub(super) fn load(folder: &Path, name: &str) -> Result<Loaded, Failure> {
+pub(super) fn load(folder: &Path, name: &str, purpose: Purpose<'_>) -> Result<Loaded, Failure> {
     let path = folder.join(FILE_NAME);
     let name = format!("{name}/{FILE_NAME}");
     let refused = |cause: String| {
@@ -211,14 +264,21 @@ pub(super) fn load(folder: &Path, name: &str) -> Result<Loaded, Failure> {
                  every reader gets every article again.",
             )
     };
+    let held = match purpose {
+        Purpose::Look => None,
+        Purpose::Publish(on_wait) => match Held::folder(folder, on_wait) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            held => Some(held.map_err(|error| refused(error.to_string()))?),
+        },
+    };
     match std::fs::read(&path) {
         Ok(bytes) => {
             let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8 text".into()))?;
             let register = Register::parse(&text, &name).map_err(|problem| refused(problem.render(false)))?;
-            Ok(Loaded { path, text: Some(text), register })
+            Ok(Loaded { path, text: Some(text), register, held })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Ok(Loaded { path, text: None, register: Register::default() })
+            Ok(Loaded { path, text: None, register: Register::default(), held })
         }
         Err(error) => Err(refused(error.to_string())),
     }
@@ -254,8 +314,9 @@ mod tests {
     fn amended(there: &[Entry], out: &[Entry], into: &[Entry]) -> Option<String> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE_NAME), Register::of(there.to_vec()).to_csv()).unwrap();
-        let amendment = amendment(folder.path(), out, into).unwrap()?;
-        amendment.save().unwrap();
+        let amendment =
+            amendment(folder.path(), stamp(folder.path()), out, into, &|| panic!("nobody is at it")).unwrap()?;
+        assert_eq!(amendment.save().unwrap(), stamp(folder.path()));
         Some(std::fs::read_to_string(folder.path().join(FILE_NAME)).unwrap())
     }
 
@@ -288,6 +349,41 @@ mod tests {
         assert_eq!(amended(&there, &[entry("c", "Three")], &[]), None);
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE_NAME), "path,id\n").unwrap();
-        assert!(amendment(folder.path(), &[], &there).unwrap().is_none());
+        assert!(amendment(folder.path(), stamp(folder.path()), &[], &there, &|| {}).unwrap().is_none());
+        std::fs::write(folder.path().join(FILE_NAME), Register::of(there.to_vec()).to_csv()).unwrap();
+        let others = Some(Stamp::default());
+        assert!(amendment(folder.path(), others, &[], &[entry("c", "Three")], &|| {}).unwrap().is_none());
+    }
+
+    #[test]
+    fn only_a_hash_is_written_in_its_place() {
+        let there = entry("a", "Café");
+        let hashed = |body| Entry { body: Some(body), ..there.clone() };
+        let is_in_place = |out: Entry, into: Entry| {
+            let text = Register::of(vec![out.clone()]).to_csv();
+            let line = |entry: &Entry| {
+                let mut line = String::new();
+                entry.write(&mut line);
+                line
+            };
+            in_place(&text, &[out], &[into], line).is_some()
+        };
+        assert!(is_in_place(hashed(1), hashed(2)));
+        assert!(!is_in_place(hashed(1), Entry { title: "Cafés".replace("és", "ès"), ..hashed(1) }), "half of a letter");
+        assert!(!is_in_place(hashed(1), Entry { path: "news/b.md".into(), ..hashed(1) }));
+        assert!(!is_in_place(hashed(1), there.clone()));
+    }
+
+    #[test]
+    fn ids_that_were_only_looked_at_do_not_take_others_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = || load(folder.path(), "articles", Purpose::Look).unwrap();
+        let with = |entries: &[Entry]| Ids::new(load(), Register::of(entries.to_vec()));
+        let (mut first, mut second) = (with(&[entry("a", "One")]), with(&[entry("b", "Two")]));
+        first.save().unwrap();
+        let refused = second.save().unwrap_err();
+        assert!(refused.because.is_some_and(|cause| cause.contains("another run")) && refused.hint.is_some());
+        assert_eq!(load().register, Register::of(vec![entry("a", "One")]));
+        assert!(!first.is_changed());
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::register::{self, Ids};
-use super::{Material, Options};
+use super::{Material, Options, Purpose};
 use crate::error::{Failure, Kind};
 use crate::newsroom::assemble::{Keyed, assemble};
 use crate::newsroom::body::{self, Format};
@@ -41,7 +41,12 @@ pub struct Spool {
 ///
 /// # Errors
 /// The stream, or the register of ids, cannot be read at all. Everything else is among [`Material::problems`].
-pub fn read(options: &Options, path: Option<&Path>, now: DateTime<Utc>) -> Result<Material<Spool>, Failure> {
+pub fn read(
+    options: &Options,
+    path: Option<&Path>,
+    now: DateTime<Utc>,
+    purpose: Purpose<'_>,
+) -> Result<Material<Spool>, Failure> {
     let name = path.map_or_else(|| STANDARD_INPUT.to_owned(), |path| path.display().to_string());
     let failed = |error: std::io::Error| {
         Failure::new(Kind::Unavailable, format!("the articles in {name} cannot be read"))
@@ -52,7 +57,7 @@ pub fn read(options: &Options, path: Option<&Path>, now: DateTime<Utc>) -> Resul
         Some(path) => fs::File::open(path).map_err(failed)?,
         None => spooled(&mut std::io::stdin().lock()).map_err(failed)?,
     };
-    read_file(options, file, &name, now)
+    read_file(options, file, &name, now, purpose)
 }
 
 /// Copies a stream into a file without a name.
@@ -75,8 +80,8 @@ pub fn read_file(
     file: fs::File,
     name: &str,
     now: DateTime<Utc>,
+    purpose: Purpose<'_>,
 ) -> Result<Material<Spool>, Failure> {
-    let loaded = register::load(&options.folder, &options.name)?;
     let context = options.context();
     let mut lines = Lines { reader: BufReader::with_capacity(1 << 16, &file), number: 0, offset: 0, offsets: vec![0] };
     let mut problems = Vec::new();
@@ -104,6 +109,8 @@ pub fn read_file(
     }
     let offsets = lines.offsets;
     manuscripts.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.article.place.cmp(&b.1.article.place)));
+    // Only now: a stream may take its time, and meanwhile others have the register.
+    let loaded = register::load(&options.folder, &options.name, purpose)?;
     let assembled =
         assemble(options.masthead.clone(), options.sections.clone(), manuscripts, &loaded.register, &held, now);
     problems.extend(assembled.problems);

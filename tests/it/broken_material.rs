@@ -10,7 +10,7 @@
 use pressrun::config::{Overrides, Settings};
 use pressrun::newsroom::manuscript::{File, from_files};
 use pressrun::newsroom::{Masthead, Problem, Section};
-use pressrun::source::{Options, directory, stream};
+use pressrun::source::{Options, Purpose, directory, stream};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ fn every_broken_article_gets_a_clear_message() {
         if case.extension().is_some_and(|ending| ending == "jsonl") {
             let file = fs::File::open(case).unwrap();
             let name = case.file_name().unwrap().to_str().unwrap();
-            let read = stream::read_file(&options(folder.path()), file, name, now());
+            let read = stream::read_file(&options(folder.path()), file, name, now(), Purpose::Look);
             return told(read.map(|material| material.problems));
         }
         if case.is_dir() {
@@ -30,7 +30,7 @@ fn every_broken_article_gets_a_clear_message() {
             fs::create_dir(folder.path().join("news")).unwrap();
             fs::copy(case, folder.path().join("news").join(case.file_name().unwrap())).unwrap();
         }
-        told(directory::read(&options(folder.path()), now()).map(|material| material.problems))
+        told(directory::read(&options(folder.path()), now(), Purpose::Look).map(|material| material.problems))
     });
 }
 

@@ -38,7 +38,7 @@ impl Bodies for Sample {
     fn body(&self, article: &Article) -> Result<Body, Problem> {
         let gone = || Problem::at(article.place.clone(), 1, "", "the file has gone");
         let html = self.bodies.get(&article.id.0).ok_or_else(gone)?;
-        Ok(Body { html: html.clone() })
+        Ok(Body { html: html.clone(), late: false })
     }
 }
 
@@ -405,6 +405,54 @@ fn an_unreadable_body_leaves_the_others_and_is_told() {
     assert_eq!(report.problems.len(), 1);
     assert_eq!(report.problems[0].place.file, "politics/100.md");
     assert!(!files(folder.path()).values().any(|text| String::from_utf8_lossy(text).contains("2024:100<")));
+}
+
+/// Bodies; when that of one article is read, something happens.
+struct Interrupted<'a> {
+    sample: &'a Sample,
+    at: &'a str,
+    happens: &'a (dyn Fn() + Sync),
+}
+
+impl Bodies for Interrupted<'_> {
+    fn body(&self, article: &Article) -> Result<Body, Problem> {
+        if article.id.0 == self.at {
+            (self.happens)();
+        }
+        self.sample.body(article)
+    }
+}
+
+#[test]
+fn no_current_document_is_replaced_before_the_new_pages_it_links_to_are_on_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sample = Sample::new();
+    for n in 0..8 {
+        sample.add(n, "politics", "Early", "<p>Early</p>");
+    }
+    let options = |items| Options { items, ..Options::default() };
+    let build_while = |sample: &Sample, items, happens: &(dyn Fn() + Sync)| {
+        let newest = sample.newsroom.articles[0].id.0.clone();
+        let bodies = Interrupted { sample, at: &newest, happens };
+        build(&sample.newsroom, &bodies, &options(items), &Templates::embedded(), folder.path(), || {})
+    };
+    build_while(&sample, 100, &|| {}).unwrap();
+    let old = files(folder.path());
+    // When the newest is read, the pages with the oldest have been written.
+    for n in 8..500 {
+        sample.add(n, "politics", "Late", "<p>Late</p>");
+    }
+    let page = folder.path().join("archive/rss-0001.xml");
+    let refused = build_while(&sample, 100, &|| fs::remove_file(&page).unwrap()).unwrap_err();
+    assert!(refused.to_string().contains("archive/rss-0001.xml"), "{refused}");
+    let there = files(folder.path());
+    assert!(old.iter().all(|(name, bytes)| there[name] == *bytes), "a document was replaced");
+    build_while(&sample, 100, &|| {}).unwrap();
+    whole(folder.path());
+    // With very many new pages all of the disk is waited for.
+    let report = build_while(&sample, 10, &|| {}).unwrap();
+    assert!(report.written > 200, "{report:?}");
+    whole(folder.path());
 }
 
 #[test]

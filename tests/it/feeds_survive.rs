@@ -155,17 +155,9 @@ fn on_a_disk_with(free: usize, room: &Room) -> std::process::Output {
     command.output().unwrap()
 }
 
+/// What a build leaves of the sample when it has another name: the feeds before and after.
 #[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_leaves_every_document_old_or_new() {
-    // A container may forbid it; then files that may not grow have to do, which the test above has.
-    let mut trial = Command::new("unshare");
-    trial.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "x", "/mnt"]);
-    let may = trial.output().is_ok_and(|ended| ended.status.success());
-    if !may {
-        eprintln!("no disk of its own may be made here: only files that may not grow were tried");
-        return;
-    }
+fn renamed() -> (Room, Files, Files) {
     let room = Room::sample();
     room.run(&["build"]).fine();
     let old = room::files(&room.path("feeds"));
@@ -174,6 +166,46 @@ fn a_full_disk_leaves_every_document_old_or_new() {
     rename(&other);
     other.run(&["build"]).fine();
     let new = room::files(&other.path("feeds"));
+    (room, old, new)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_after_any_number_of_bytes_leaves_every_document_old_or_new() {
+    let (room, old, new) = renamed();
+    let disk = room.path("full.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/feeds_survive/full.c");
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&disk).arg(source).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let bytes: usize = new.values().map(Vec::len).sum();
+    let mut news = Vec::new();
+    // In all less than what is needed, should none of it be in vain.
+    for part in [0, 1, 2, 4] {
+        let free = bytes / 8 * part;
+        let mut command = room.command(&["build"]);
+        let ended = command.env("LD_PRELOAD", &disk).env("PRESSRUN_TEST_ROOM", free.to_string()).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(4), "{free}: {said}");
+        assert!(said.contains("the disk is full: ") && said.contains("make room"), "{free}: {said}");
+        news.push(old_or_new(&room::files(&room.path("feeds")), &old, &new, &format!("{free} bytes")));
+    }
+    assert_eq!(news[0], 0, "something was written on a full disk");
+    room.run(&["build"]).fine();
+    assert!(room::files(&room.path("feeds")) == new);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_of_its_own_leaves_every_document_old_or_new() {
+    // A container may forbid it; the test above does the same without a disk.
+    let mut trial = Command::new("unshare");
+    trial.args(["--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "x", "/mnt"]);
+    let may = trial.output().is_ok_and(|ended| ended.status.success());
+    if !may {
+        eprintln!("not tested: no disk of its own may be made here; one that only says that it is full was");
+        return;
+    }
+    let (room, old, new) = renamed();
     let mut news = Vec::new();
     for free in [0, 4, 40, 128, 240] {
         let ended = on_a_disk_with(free, &room);

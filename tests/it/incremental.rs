@@ -232,6 +232,11 @@ impl Room {
 
     /// Builds; answers what is wrong with the articles, too.
     fn build_and_tell(&self, articles: &str, feeds: &str, cache: &str) -> (Built, Vec<Problem>) {
+        self.build_while(articles, feeds, cache, || {})
+    }
+
+    /// Builds; between the reading of the articles and the making of the feeds, this happens.
+    fn build_while(&self, articles: &str, feeds: &str, cache: &str, happens: impl FnOnce()) -> (Built, Vec<Problem>) {
         let source = self.source(self.path(articles));
         let templates = Templates::embedded();
         let feed = Options {
@@ -241,8 +246,9 @@ impl Room {
         };
         let (folder, cache) = (self.path(feeds), self.path(cache));
         let setup = Setup { source: &source, feed: &feed, templates: &templates, folder: &folder, cache: &cache };
-        let work = prepare(setup, Need::Feeds, || now(self.hour), || {}).unwrap();
+        let work = prepare(setup, Need::Feeds, || now(self.hour), |_| {}).unwrap();
         let problems = work.problems().to_vec();
+        happens();
         (work.publish().unwrap(), problems)
     }
 
@@ -530,6 +536,33 @@ fn an_edited_article_touches_only_the_documents_that_carry_it() {
         std::thread::sleep(TICK);
         room.compare().unwrap();
     }
+}
+
+#[test]
+fn a_text_that_is_saved_and_put_back_in_the_middle_of_a_build_is_read_again() {
+    let mut room = Room::new();
+    for whole in [true, false] {
+        if !whole {
+            room.compare().unwrap();
+        }
+        room.pieces[7].body = format!("The text as it is meant, {whole}.\n");
+        room.save(7);
+        std::thread::sleep(TICK);
+        let path = room.path("articles").join(&room.pieces[7].path);
+        let meant = fs::read_to_string(&path).unwrap();
+        let (built, _) = room.build_while("articles", "feeds", "var/build.cache", || {
+            write(&path, &meant.replace("as it is meant", "of a slip"));
+        });
+        assert!(built.memory.is_none(), "whoever watches would look at what is saved, and at nothing else");
+        write(&path, &meant);
+        std::thread::sleep(TICK);
+        room.compare().unwrap();
+    }
+    // Just saved is not saved meanwhile: builds after it stay small.
+    room.pieces[7].body = "Saved a moment ago.\n".into();
+    room.save(7);
+    assert!(room.build("articles", "feeds", "var/build.cache").memory.is_some());
+    assert!(room.build("articles", "feeds", "var/build.cache").material.is_none());
 }
 
 #[test]

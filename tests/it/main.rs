@@ -46,6 +46,7 @@ mod signed_mails;
 mod silent_logs;
 mod smtp;
 mod support;
+mod two_at_once;
 mod unfriendly;
 mod watching;
 mod websub;

@@ -3,8 +3,9 @@
 use crate::broken_material::{now, options};
 use pressrun::newsroom::{Bodies, Newsroom, Problem, Severity};
 use pressrun::source::directory::{self, Folder};
+use pressrun::source::register;
 use pressrun::source::stream::{self, Spool};
-use pressrun::source::{Material, Options};
+use pressrun::source::{Material, Options, Purpose};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -31,7 +32,7 @@ fn article(title: &str) -> String {
 }
 
 fn read(options: &Options) -> Material<Folder> {
-    directory::read(options, now()).unwrap()
+    directory::read(options, now(), Purpose::Look).unwrap()
 }
 
 fn whats(problems: &[Problem]) -> Vec<&str> {
@@ -117,33 +118,39 @@ fn a_link_to_another_articles_file_leads_to_its_page() {
 #[test]
 fn ids_are_written_down_once_and_stay_through_renaming() {
     let (folder, options) = folder(&[("news/a.md", &article("A")), ("news/b.md", &article("B"))]);
-    let first = read(&options);
-    assert!(first.ids.save().unwrap());
+    let mut first = read(&options);
     let register = folder.path().join("ids.csv");
+    assert!(first.ids.is_changed() && !register.exists());
+    assert_eq!(first.ids.save().unwrap(), register::stamp(folder.path()));
     let before = fs::read_to_string(&register).unwrap();
-    let second = read(&options);
-    assert!(!second.ids.is_changed() && !second.ids.save().unwrap());
+    let mut second = read(&options);
+    let stamp = register::stamp(folder.path());
+    assert!(stamp.is_some() && !second.ids.is_changed());
+    assert_eq!(second.ids.save().unwrap(), stamp, "it was written");
 
     fs::rename(folder.path().join("news/a.md"), folder.path().join("news/renamed.md")).unwrap();
     write(folder.path(), "news/b.md", article("B").replace("title: B", "title: Rewritten").replace("body", "text"));
-    let third = read(&options);
+    let mut third = read(&options);
     let ids = |material: &Material<Folder>| {
         let mut ids: Vec<String> = material.newsroom.articles.iter().map(|a| a.id.to_string()).collect();
         ids.sort();
         ids
     };
     assert_eq!(ids(&first), ids(&third));
-    assert!(third.ids.save().unwrap());
+    assert_ne!(third.ids.save().unwrap(), stamp);
     assert_eq!(before.lines().count(), fs::read_to_string(&register).unwrap().lines().count());
 }
 
 #[test]
 fn ids_that_cannot_be_kept_are_a_failure() {
     let (folder, options) = folder(&[("news/a.md", &article("A"))]);
-    let material = read(&options);
+    let mut material = read(&options);
     fs::create_dir(folder.path().join("ids.csv")).unwrap();
     assert!(material.ids.save().unwrap_err().hint.is_some());
-    assert!(directory::read(&options, now()).is_err(), "a register that is no file must not be taken for an empty one");
+    assert!(
+        directory::read(&options, now(), Purpose::Look).is_err(),
+        "a register that is no file must not be taken for an empty one"
+    );
 }
 
 #[test]
@@ -193,12 +200,12 @@ fn a_body_of_ten_megabytes_is_read_and_one_of_forty_is_a_problem() {
 fn a_missing_folder_is_a_failure_with_what_to_do() {
     let (folder, mut options) = folder(&[]);
     options.folder = folder.path().join("none");
-    assert!(directory::read(&options, now()).unwrap_err().hint.is_some());
+    assert!(directory::read(&options, now(), Purpose::Look).unwrap_err().hint.is_some());
 }
 
 fn read_stream(options: &Options, text: impl AsRef<[u8]>) -> Material<Spool> {
     let file = stream::spooled(&mut text.as_ref()).unwrap();
-    stream::read_file(options, file, stream::STANDARD_INPUT, now()).unwrap()
+    stream::read_file(options, file, stream::STANDARD_INPUT, now(), Purpose::Look).unwrap()
 }
 
 fn line(slug: &str, title: &str, body: &str) -> String {
@@ -225,7 +232,7 @@ fn a_streams_bodies_are_read_back_from_their_lines() {
 #[test]
 fn an_article_of_a_stream_keeps_its_id_by_its_slug() {
     let (_folder, options) = folder(&[]);
-    let first = read_stream(&options, line("a", "A", "One"));
+    let mut first = read_stream(&options, line("a", "A", "One"));
     first.ids.save().unwrap();
     let changed = line("a", "Retitled", "Two").replace("2026-02-24", "2026-02-25").replace("news", "politics");
     let second = read_stream(&options, format!("{}\n{changed}", line("b", "B", "Three")));
