@@ -50,7 +50,7 @@ pub fn assemble(
         .map(|(key, m)| (key.clone(), m.article.url.clone()))
         .collect();
 
-    let (left_out, problems) = doubles(&manuscripts, known);
+    let (left_out, mut problems) = doubles(&manuscripts, known);
     // Its id is made when it is published: registered now, it would be the one that the register knew next time.
     let left = |i: &usize| Some(manuscripts[*i].1.article.id.0.as_str()).filter(|id| !known.knows(id));
     let unpublished: HashSet<&str> = left_out.iter().filter(|i| !manuscripts[**i].1.has_id).filter_map(left).collect();
@@ -78,6 +78,10 @@ pub fn assemble(
                 withdrawn.push(Withdrawn { id: article.id, section: article.section, when, reason });
             }
             _ => {
+                for (key, moment) in article.put_off(now) {
+                    problems.push(ahead(&article, key, moment));
+                    next = Some(next.map_or(moment, |next| next.min(moment)));
+                }
                 // What a link leads to is part of the body.
                 article.fingerprint = with_links(article.fingerprint, &links, |link| addresses.get(link));
                 articles.push(Arc::new(article));
@@ -162,6 +166,12 @@ fn doubles(manuscripts: &[Keyed], known: &Register) -> (HashSet<usize>, Vec<Prob
     }
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     (left_out, problems)
+}
+
+fn ahead(article: &Article, key: &str, moment: DateTime<FixedOffset>) -> Problem {
+    let what = format!("`{key}` names a time to come: {}", moment.format("%Y-%m-%d %H:%M %:z"));
+    let help = "feeds tell of it when that time has come; if it is not meant so, write when it was";
+    Problem::at(article.place.clone(), 1, "", what).help(help).warning()
 }
 
 fn place_of(place: &Place) -> String {
@@ -298,6 +308,29 @@ mod tests {
                 register = both.register;
             }
         }
+    }
+
+    #[test]
+    fn a_change_is_not_told_before_its_time() {
+        let text = "---\ntitle: A\ndate: 2026-01-01T00:00:00Z\nupdated: 2026-04-01T00:00:00Z\ncorrections:\n\
+                    - {date: 2026-02-01T00:00:00Z, text: One.}\n- {date: 2026-05-01T00:00:00Z, text: Two.}\n---\nx";
+        let at = |now: &str| newsroom(&[("news/a.md", text)], now);
+        let mut prints = std::collections::BTreeSet::new();
+        for (now, changed, corrections, ahead, next) in [
+            ("2026-01-15T00:00:00Z", "2026-01-01T00:00:00Z", 0, 3, Some("2026-02-01T00:00:00Z")),
+            ("2026-03-01T00:00:00Z", "2026-02-01T00:00:00Z", 1, 2, Some("2026-04-01T00:00:00Z")),
+            ("2026-04-01T00:00:00Z", "2026-04-01T00:00:00Z", 1, 1, Some("2026-05-01T00:00:00Z")),
+            ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z", 2, 0, None),
+        ] {
+            let Assembled { newsroom, problems, next: due, .. } = at(now);
+            let article = &newsroom.articles[0];
+            assert_eq!(article.changed(), changed.parse::<DateTime<Utc>>().unwrap(), "{now}");
+            assert_eq!((article.corrections.len(), problems.len()), (corrections, ahead), "{now}");
+            assert_eq!(due, next.map(|next| next.parse().unwrap()), "{now}");
+            assert!(problems.iter().all(|p| p.severity == crate::newsroom::Severity::Warning), "{problems:?}");
+            prints.insert(article.fingerprint);
+        }
+        assert_eq!(prints.len(), 4, "each is another text");
     }
 
     #[test]

@@ -165,6 +165,25 @@ impl Room {
                 self.save(at);
                 return fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
             }
+            // Perhaps in the future, until some hours have passed.
+            29 => {
+                let day = 1 + which % 28;
+                piece.more = format!("corrections: [{{ date: 2026-03-{day:02}, text: It was day {day}. }}]\n");
+            }
+            // The id that another article was given.
+            30 => {
+                let register = fs::read_to_string(self.path("articles/ids.csv")).unwrap();
+                let known: Vec<&str> = register.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+                let id = known.get(usize::from(which / 7) % known.len().max(1)).map(|id| (*id).to_owned());
+                self.pieces[at].id = id;
+            }
+            // Another article takes its name and its title.
+            31 => {
+                let old = piece.clone();
+                self.rename(at, old.path.replace(".md", &format!("-{n}.md")));
+                self.pieces.push(Piece { id: None, body: format!("The next one, {n}.\n"), ..old });
+                return self.save(self.pieces.len() - 1);
+            }
             _ => return,
         }
         self.save(at);
@@ -298,7 +317,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn a_build_with_a_cache_leaves_what_a_build_without_one_leaves() {
-    let steps = prop::collection::vec((prop::collection::vec((0_u8..30, any::<u16>()), 1..3), 0_u8..4), 8);
+    let steps = prop::collection::vec((prop::collection::vec((0_u8..33, any::<u16>()), 1..3), 0_u8..4), 8);
     let config = Config { cases: 8, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
     TestRunner::new(config)
         .run(&steps, |steps| {
