@@ -433,6 +433,7 @@ mod tests {
             enclosure: None,
             language: None,
             corrections: Vec::new(),
+            contributors: Vec::new(),
             fingerprint: 0,
             place: Place::default(),
         };

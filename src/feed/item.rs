@@ -32,6 +32,8 @@ pub struct Item<'a> {
     pub updated: DateTime<FixedOffset>,
     /// At least one.
     pub authors: Vec<Person<'a>>,
+    /// Atom and RSS tell them; JSON Feed has no place for people who are not authors.
+    pub contributors: Vec<Person<'a>>,
     /// Plain text; may be empty.
     pub summary: Cow<'a, str>,
     /// The whole text as HTML (beyond [`LONGEST`] the summary and a link); `None` where the feed tells summaries.
@@ -46,12 +48,12 @@ pub struct Item<'a> {
     pub language: Option<&'a str>,
 }
 
-/// Who wrote it.
+/// Who wrote it, or had a part in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person<'a> {
     /// As it is printed.
     pub name: Cow<'a, str>,
-    /// A page about the author.
+    /// A page about them.
     pub url: Option<String>,
 }
 
@@ -106,6 +108,7 @@ impl<'a> Item<'a> {
             published: article.published,
             updated: article.changed(),
             authors,
+            contributors: article.contributors.iter().filter_map(Person::of).collect(),
             summary,
             html,
             categories: categories(newsroom, article),

@@ -118,6 +118,7 @@ fn rss_item(item: &Item) -> RssItem {
         atom_ext: related,
         dublin_core_ext: Some(DublinCoreExtension {
             creators: item.authors.iter().map(|a| a.name.clone().into_owned()).collect(),
+            contributors: item.contributors.iter().map(|a| a.name.clone().into_owned()).collect(),
             languages: item.language.map(str::to_owned).into_iter().collect(),
             ..DublinCoreExtension::default()
         }),

@@ -37,6 +37,8 @@ pub struct Article {
     pub updated: Option<DateTime<FixedOffset>>,
     /// At least one.
     pub authors: Vec<Author>,
+    /// Who had a part in it without being an author.
+    pub contributors: Vec<Author>,
     /// The slug of its section.
     pub section: String,
     /// The last part of its address.
@@ -91,12 +93,12 @@ impl Article {
     }
 }
 
-/// Who wrote it.
+/// Who wrote it, or had a part in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
     /// As it is printed: `Nadia Cavner`.
     pub name: String,
-    /// A page about the author.
+    /// A page about them.
     pub url: Option<Box<Url>>,
 }
 

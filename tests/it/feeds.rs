@@ -96,6 +96,7 @@ impl Sample {
                 enclosure: None,
                 language: None,
                 corrections: Vec::new(),
+                contributors: Vec::new(),
                 fingerprint: 0,
                 place: Place { file: format!("{section}/{n}.md"), line: 1, column: 1 },
             }),
@@ -146,6 +147,10 @@ impl Sample {
             name: "Jürg Müller & <Söhne>".to_owned(),
             url: Some(Box::new(url("https://acero-advocate.example/staff/j"))),
         });
+        full.contributors = vec![Author {
+            name: "Ada & <Grace>".to_owned(),
+            url: Some(Box::new(url("https://acero-advocate.example/staff/a"))),
+        }];
         full.tags = vec!["Syria".to_owned(), "C++".to_owned(), "syria".to_owned(), "a & b".to_owned()];
         full.image = Some(Box::new(Image {
             url: url("https://acero-advocate.example/i/a.png"),
