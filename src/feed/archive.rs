@@ -11,7 +11,7 @@ use aws_lc_rs::digest;
 use chrono::{DateTime, Datelike, FixedOffset};
 use serde::{Deserialize, Serialize};
 
-use super::slug::{short_hash, slug};
+use super::slug::{self, short_hash};
 use super::{By, Content, Extra, Format, Options};
 use crate::markup::absolute;
 use crate::newsroom::{Article, Masthead, Newsroom, Withdrawn};
@@ -106,8 +106,8 @@ impl Plan {
     pub fn has_feeds_for(&self, article: &Article, options: &Options) -> bool {
         options.extra.iter().flat_map(|extra| names(article, extra.by).into_iter().map(|name| (extra.by, name))).all(
             |(by, name)| {
-                let name = name.to_lowercase();
-                self.feeds.iter().filter_map(Feed::named).any(|(of, other)| of == by && other.to_lowercase() == name)
+                let name = slug::shared(&name);
+                self.feeds.iter().filter_map(Feed::named).any(|(of, other)| of == by && slug::shared(&other) == name)
             },
         )
     }
@@ -176,8 +176,8 @@ impl Feed {
     /// How an article spells what this feed of a family is of.
     fn spelling(&self, article: &Article) -> Option<String> {
         let (by, own) = self.named()?;
-        let own = own.to_lowercase();
-        names(article, by).into_iter().find(|name| name.to_lowercase() == own)
+        let own = slug::shared(&own);
+        names(article, by).into_iter().find(|name| slug::shared(name) == own)
     }
 
     /// What it is of, where it is one of a family.
@@ -325,7 +325,7 @@ fn family(newsroom: &Newsroom, extra: &Extra, again: bool) -> Vec<Feed> {
     let mut members: BTreeMap<String, (String, Vec<u32>)> = BTreeMap::new();
     for (at, article) in numbered(newsroom) {
         for name in names(article, extra.by) {
-            let places = &mut members.entry(name.to_lowercase()).or_insert_with(|| (name, Vec::new())).1;
+            let places = &mut members.entry(slug::shared(&name)).or_insert_with(|| (name, Vec::new())).1;
             if places.last() != Some(&at) {
                 places.push(at);
             }
@@ -341,10 +341,10 @@ fn family(newsroom: &Newsroom, extra: &Extra, again: bool) -> Vec<Feed> {
     let mut feeds: Vec<Feed> = members
         .into_iter()
         .map(|(key, (name, articles))| {
-            let mut slug = slug(&name);
-            if !taken.insert(slug.clone()) {
+            let mut slug = slug::folder(&key);
+            // Two names with one hash, or one that is spelt like another with its hash.
+            while !taken.insert(slug.clone()) {
                 slug = format!("{slug}-{}", short_hash(&key));
-                taken.insert(slug.clone());
             }
             let (variant_name, said) = told(extra.content);
             let title = format!("{}: {name}", masthead.title);
@@ -382,7 +382,7 @@ fn names(article: &Article, by: By) -> Vec<String> {
         By::Year => vec![article.published.year().to_string()],
         By::Section => Vec::new(),
     };
-    names.retain(|name| !name.is_empty());
+    names.retain(|name| !slug::shared(name).is_empty());
     names
 }
 
@@ -493,6 +493,7 @@ mod tests {
         let plan = plan(&newsroom(6), &options);
         let folders: Vec<_> = plan.feeds.iter().map(|feed| feed.folder.as_str()).collect();
         let jurg = format!("author/jurg-{}/", short_hash("jürg"));
+        let c_plus_plus = format!("tag/c-plus-plus-{}/", short_hash("c++"));
         let told = format!("{jurg}summary/");
         assert_eq!(
             folders,
@@ -508,7 +509,7 @@ mod tests {
                 "author/jurg/summary/",
                 &told,
                 "tag/c/",
-                "tag/c-plus-plus/",
+                &c_plus_plus,
                 "year/2025/",
                 "year/2024/",
             ]
