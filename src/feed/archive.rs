@@ -19,6 +19,9 @@ use crate::newsroom::{Article, Masthead, Newsroom, Withdrawn};
 /// Folders of feeds that no section may be named like.
 pub const RESERVED: [&str; 6] = ["archive", "author", "full", "summary", "tag", "year"];
 
+/// So many of the latest withdrawals are told. It is years until a newspaper has more, and readers have long heard of them.
+const TOMBSTONES: usize = 100;
+
 /// Every feed of a newsroom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -180,6 +183,21 @@ impl Feed {
         names(article, by).into_iter().find(|name| slug::shared(name) == own)
     }
 
+    /// Those of the articles withdrawn that stood in it.
+    fn lost<'n>(&self, withdrawn: &'n [Withdrawn]) -> Vec<&'n Withdrawn> {
+        let named = self.named().map(|(by, own)| (by, slug::shared(&own)));
+        let here = |gone: &&Withdrawn| match (&self.of, &named) {
+            (Of::Section(slug), _) => gone.section == *slug,
+            (_, Some((by, own))) => {
+                let Withdrawn { authors, tags, published, .. } = gone;
+                let authors = authors.iter().map(String::as_str);
+                filed(authors, tags, *published, *by).iter().any(|name| slug::shared(name) == *own)
+            }
+            _ => true,
+        };
+        withdrawn.iter().filter(here).collect()
+    }
+
     /// What it is of, where it is one of a family.
     fn named(&self) -> Option<(By, String)> {
         match &self.of {
@@ -262,16 +280,13 @@ impl Document<'_> {
         links
     }
 
-    /// The withdrawn articles that it tells of, latest first: the current document of the whole and of the section.
+    /// The withdrawn articles that it tells of, latest first: the current document of each feed they stood in.
     pub fn withdrawn<'n>(&self, newsroom: &'n Newsroom) -> Vec<&'n Withdrawn> {
-        let here = |gone: &&Withdrawn| match &self.feed.of {
-            Of::Whole => true,
-            Of::Section(slug) => gone.section == *slug,
-            _ => false,
-        };
-        let mut gone: Vec<_> = newsroom.withdrawn.iter().filter(|_| self.page.is_none()).filter(here).collect();
-        gone.sort_by(|a, b| b.when.cmp(&a.when).then_with(|| a.id.cmp(&b.id)));
-        gone
+        if self.page.is_some() {
+            return Vec::new();
+        }
+        let latest = &newsroom.withdrawn[..newsroom.withdrawn.len().min(TOMBSTONES)];
+        self.feed.lost(latest)
     }
 }
 
@@ -376,10 +391,19 @@ fn family(newsroom: &Newsroom, extra: &Extra, again: bool) -> Vec<Feed> {
 
 /// What an article is filed under in a family of feeds, as it spells it.
 fn names(article: &Article, by: By) -> Vec<String> {
+    filed(article.authors.iter().map(|author| author.name.as_str()), &article.tags, article.published, by)
+}
+
+fn filed<'a>(
+    authors: impl Iterator<Item = &'a str>,
+    tags: &[String],
+    published: DateTime<FixedOffset>,
+    by: By,
+) -> Vec<String> {
     let mut names: Vec<String> = match by {
-        By::Author => article.authors.iter().map(|a| a.name.trim().to_owned()).collect(),
-        By::Tag => article.tags.iter().map(|t| t.trim().to_owned()).collect(),
-        By::Year => vec![article.published.year().to_string()],
+        By::Author => authors.map(|name| name.trim().to_owned()).collect(),
+        By::Tag => tags.iter().map(|tag| tag.trim().to_owned()).collect(),
+        By::Year => vec![published.year().to_string()],
         By::Section => Vec::new(),
     };
     names.retain(|name| !slug::shared(name).is_empty());

@@ -75,7 +75,9 @@ pub fn assemble(
         }
         match retraction {
             Some((when, reason)) if when <= now => {
-                withdrawn.push(Withdrawn { id: article.id, section: article.section, when, reason });
+                let Article { id, section, authors, tags, published, .. } = article;
+                let authors = authors.into_iter().map(|author| author.name).collect();
+                withdrawn.push(Withdrawn { id, section, authors, tags, published, when, reason });
             }
             _ => {
                 for (key, moment) in article.put_off(now) {

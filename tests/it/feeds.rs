@@ -169,6 +169,9 @@ impl Sample {
         sample.newsroom.withdrawn.push(Withdrawn {
             id: ArticleId("tag:acero-advocate.example,2024:gone".to_owned()),
             section: "politics".to_owned(),
+            authors: vec!["Nadia Cavner".to_owned()],
+            tags: vec!["Campus".to_owned()],
+            published: day(299),
             when: day(305),
             reason: Some("The source took it back & <said> so.".to_owned()),
         });

@@ -52,6 +52,13 @@ impl Checker<'_> {
             if retraction.date.is_none() {
                 self.required("withdrawn.date", "when it was withdrawn");
             }
+            // By the day: a date alone is its first moment.
+            if let (Some(published), Some(when)) = (published, when)
+                && when.with_timezone(&published.timezone()).date_naive() < published.date_naive()
+            {
+                let help = "only what was published can be withdrawn; for what is not to be, write `draft: true`";
+                self.wrong("withdrawn.date", "`withdrawn` lies before `date`", help);
+            }
             (when.unwrap_or_default(), retraction.reason.as_deref().map(line_of).filter(|text| !text.is_empty()))
         });
         let picture = head.image.map(|picture| Picture {
