@@ -50,7 +50,7 @@ pub fn fragment(item: &Item) -> Vec<u8> {
         links,
         published: Some(item.published),
         // As HTML: readers that overlook the type take it for that anyway.
-        summary: Some(Text::html(escape::html(&item.summary))),
+        summary: Some(Text::html(item.summary_html())),
         content: html,
         ..Entry::default()
     };

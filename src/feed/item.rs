@@ -92,9 +92,10 @@ impl<'a> Item<'a> {
                 let (summary, url, title) = (escape::html(&summary), escape::attribute(&url), escape::html(&title));
                 Some(Cow::Owned(format!("<p>{summary}</p>\n<p>→ <a href=\"{url}\">{title}</a></p>")))
             }
-            (Content::Full, Some(body)) => Some(in_its_language(escape::xml_chars(&body.html), own, foreign)),
+            (Content::Full, Some(body)) => Some(escape::xml_chars(&body.html)),
             (Content::Full, None) => Some(Cow::Owned(format!("<p>{}</p>", escape::html(&summary)))),
         };
+        let html = html.map(|html| in_its_language(html, own, foreign));
         let mut authors: Vec<_> = article.authors.iter().filter_map(Person::of).collect();
         if authors.is_empty() {
             let masthead = &newsroom.masthead;
@@ -115,6 +116,20 @@ impl<'a> Item<'a> {
             image: article.image.as_deref(),
             enclosure: article.enclosure.as_deref(),
             language: foreign.then_some(own),
+        }
+    }
+}
+
+impl Item<'_> {
+    /// The summary as HTML, which says its language where that is not plainly the feed's.
+    pub fn summary_html(&self) -> String {
+        let text = escape::html(&self.summary);
+        match self.language {
+            Some(tag) => {
+                let (tag, direction) = (escape::attribute(tag), language::direction(tag));
+                format!("<span lang=\"{tag}\" dir=\"{direction}\">{text}</span>")
+            }
+            None => text,
         }
     }
 }

@@ -457,8 +457,10 @@ fn a_new_article_touches_the_current_documents_until_a_page_is_full() {
             .partition(|name| !before.contains_key(name));
         pages += new.len();
         assert!(new.iter().all(|name| name.contains("archive/")), "{new:?}");
-        // The page that was the newest points to the one after it from now on; JSON Feed knows no such link.
-        assert!(old.len() * 3 == new.len() * 2 && old.iter().all(|name| name.contains("archive/")), "{old:?} {new:?}");
+        // The page that was the newest points to the one after it from now on; JSON Feed knows no such link. The first two
+        // pages come together, and none was before them.
+        let next = new.len() - 2 * new.iter().filter(|name| name.contains("-0001.")).count();
+        assert!(old.len() * 3 == next * 2 && old.iter().all(|name| name.contains("archive/")), "{old:?} {new:?}");
     }
     assert!(pages >= 6 && pages.is_multiple_of(3), "{pages} archive documents for eight articles");
 

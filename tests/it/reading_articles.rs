@@ -293,3 +293,12 @@ fn contributors_are_read_wherever_authors_are() {
         assert_eq!(article.authors[0].name, "Paper", "they are no authors");
     }
 }
+
+#[test]
+fn a_leading_picture_that_the_text_repeats_stands_once_whatever_its_address() {
+    let text = format!("---\ntitle: A\n{DATE}\nimage: {{src: \"/a|b.png\", alt: A}}\n---\n![A](/a|b.png)\n\nBody.\n");
+    let (_folder, options) = folder(&[("news/a.md", &text)]);
+    let html = html(&read(&options), 0);
+    assert_eq!(html.matches("/a%7Cb.png").count(), 1, "{html}");
+    assert_eq!(html.matches("<img").count(), 1, "{html}");
+}
