@@ -48,7 +48,7 @@ pub struct Newsroom {
     pub sections: Vec<Section>,
     /// Published articles, newest first (then by id): no draft, none for a future date.
     pub articles: Vec<Arc<Article>>,
-    /// Withdrawn articles: they leave a tombstone in Atom (RFC 6721) and disappear elsewhere.
+    /// Withdrawn articles, latest withdrawal first: they leave a tombstone in Atom (RFC 6721) and disappear elsewhere.
     pub withdrawn: Vec<Withdrawn>,
 }
 
@@ -82,6 +82,12 @@ pub struct Withdrawn {
     pub id: ArticleId,
     /// The section it stood in.
     pub section: String,
+    /// The names of its authors.
+    pub authors: Vec<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// When it was published.
+    pub published: chrono::DateTime<chrono::FixedOffset>,
     /// When it was withdrawn.
     pub when: chrono::DateTime<chrono::FixedOffset>,
     /// Why, for readers.

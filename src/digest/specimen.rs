@@ -77,6 +77,7 @@ pub fn article(day: u32) -> Article {
         enclosure: None,
         language: None,
         corrections: Vec::new(),
+        contributors: Vec::new(),
         fingerprint: u64::from(day),
         place: Place::default(),
     }
@@ -105,6 +106,7 @@ pub fn pieces() -> Vec<(Article, Body)> {
             duration: Some(754),
         })),
         language: Some("ar".into()),
+        contributors: Vec::new(),
         corrections: vec![Correction { date: moment(3), text: "It was Tuesday.".into() }],
         ..article(2)
     };

@@ -37,6 +37,7 @@ pub fn fragment(item: &Item) -> Vec<u8> {
         id: item.id.clone().into_owned(),
         updated: item.updated,
         authors: item.authors.iter().map(person).collect(),
+        contributors: item.contributors.iter().map(person).collect(),
         categories: item
             .categories
             .iter()
@@ -49,7 +50,7 @@ pub fn fragment(item: &Item) -> Vec<u8> {
         links,
         published: Some(item.published),
         // As HTML: readers that overlook the type take it for that anyway.
-        summary: Some(Text::html(escape::html(&item.summary))),
+        summary: Some(Text::html(item.summary_html())),
         content: html,
         ..Entry::default()
     };
@@ -119,8 +120,8 @@ fn tombstone(gone: &Withdrawn) -> Extension {
     entry
 }
 
-fn person(author: &item::Person) -> Person {
-    Person { name: author.name.clone().into_owned(), uri: author.url.clone(), ..Person::default() }
+fn person(person: &item::Person) -> Person {
+    Person { name: person.name.clone().into_owned(), uri: person.url.clone(), ..Person::default() }
 }
 
 fn link(rel: &str, href: &str, mime_type: Option<&str>) -> Link {

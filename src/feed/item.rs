@@ -32,6 +32,8 @@ pub struct Item<'a> {
     pub updated: DateTime<FixedOffset>,
     /// At least one.
     pub authors: Vec<Person<'a>>,
+    /// Atom and RSS tell them; JSON Feed has no place for people who are not authors.
+    pub contributors: Vec<Person<'a>>,
     /// Plain text; may be empty.
     pub summary: Cow<'a, str>,
     /// The whole text as HTML (beyond [`LONGEST`] the summary and a link); `None` where the feed tells summaries.
@@ -46,12 +48,12 @@ pub struct Item<'a> {
     pub language: Option<&'a str>,
 }
 
-/// Who wrote it.
+/// Who wrote it, or had a part in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person<'a> {
     /// As it is printed.
     pub name: Cow<'a, str>,
-    /// A page about the author.
+    /// A page about them.
     pub url: Option<String>,
 }
 
@@ -90,9 +92,10 @@ impl<'a> Item<'a> {
                 let (summary, url, title) = (escape::html(&summary), escape::attribute(&url), escape::html(&title));
                 Some(Cow::Owned(format!("<p>{summary}</p>\n<p>→ <a href=\"{url}\">{title}</a></p>")))
             }
-            (Content::Full, Some(body)) => Some(in_its_language(escape::xml_chars(&body.html), own, foreign)),
+            (Content::Full, Some(body)) => Some(escape::xml_chars(&body.html)),
             (Content::Full, None) => Some(Cow::Owned(format!("<p>{}</p>", escape::html(&summary)))),
         };
+        let html = html.map(|html| in_its_language(html, own, foreign));
         let mut authors: Vec<_> = article.authors.iter().filter_map(Person::of).collect();
         if authors.is_empty() {
             let masthead = &newsroom.masthead;
@@ -106,12 +109,27 @@ impl<'a> Item<'a> {
             published: article.published,
             updated: article.changed(),
             authors,
+            contributors: article.contributors.iter().filter_map(Person::of).collect(),
             summary,
             html,
             categories: categories(newsroom, article),
             image: article.image.as_deref(),
             enclosure: article.enclosure.as_deref(),
             language: foreign.then_some(own),
+        }
+    }
+}
+
+impl Item<'_> {
+    /// The summary as HTML, which says its language where that is not plainly the feed's.
+    pub fn summary_html(&self) -> String {
+        let text = escape::html(&self.summary);
+        match self.language {
+            Some(tag) => {
+                let (tag, direction) = (escape::attribute(tag), language::direction(tag));
+                format!("<span lang=\"{tag}\" dir=\"{direction}\">{text}</span>")
+            }
+            None => text,
         }
     }
 }

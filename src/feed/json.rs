@@ -8,7 +8,7 @@ use super::archive::Document;
 use super::item::{self, Item, clean};
 use super::splice::{MARK, Writing, splice};
 use super::{Format, Frame, GENERATOR, Options};
-use crate::markup::{absolute, escape};
+use crate::markup::absolute;
 use crate::newsroom::Newsroom;
 
 /// The end of a feed without items; the items go between its brackets.
@@ -17,7 +17,7 @@ const TAIL: &str = "]}";
 /// An item object.
 pub fn fragment(item: &Item) -> Vec<u8> {
     // An item must have content; a feed of summaries has nothing else. As HTML: `content_text` is shown as such by some.
-    let summary = || Cow::Owned(format!("<p>{}</p>", escape::html(&item.summary)));
+    let summary = || Cow::Owned(format!("<p>{}</p>", item.summary_html()));
     let written = Entry {
         id: &item.id,
         url: &item.url,
@@ -51,7 +51,8 @@ pub fn fragment(item: &Item) -> Vec<u8> {
 pub fn frame(newsroom: &Newsroom, options: &Options, document: &Document) -> Frame {
     let masthead = &newsroom.masthead;
     let home = absolute::written(&masthead.url);
-    let url = document.url(masthead, Format::Json);
+    // The feed's identity, and so that of its archive pages.
+    let url = document.feed.url(masthead, None, Format::Json);
     let name = clean(&masthead.title);
     let feed = Feed {
         version: "https://jsonfeed.org/version/1.1",
@@ -61,7 +62,7 @@ pub fn frame(newsroom: &Newsroom, options: &Options, document: &Document) -> Fra
         description: &clean(&document.feed.description),
         user_comment: &format!("Made by {GENERATOR}. To follow it, give its address to a feed reader: {url}"),
         next_url: document.older(masthead, Format::Json),
-        icon: masthead.logo.as_ref().or(masthead.icon.as_ref()).map(absolute::written),
+        icon: masthead.icon.as_ref().or(masthead.logo.as_ref()).map(absolute::written),
         favicon: masthead.icon.as_ref().map(absolute::written),
         authors: vec![Author { name: &name, url: Some(&home) }],
         language: &document.feed.language,

@@ -41,7 +41,6 @@ fn document(
         ("title", clean(&masthead.title).into_owned()),
         ("ownerName", clean(&masthead.title).into_owned()),
         ("ownerId", absolute::written(&masthead.url)),
-        ("docs", "http://opml.org/spec2.opml".to_owned()),
     ] {
         writer.create_element(name).write_text_content(BytesText::new(&text))?;
     }

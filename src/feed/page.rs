@@ -146,7 +146,6 @@ impl<'a> Draft<'a> {
         let masthead = &newsroom.masthead;
         let card = Card::of(newsroom, feed, HEADLINES);
         let page = Page {
-            // The page's own words are the newsroom's; only the section's are the section's.
             language: &masthead.language,
             direction: language::direction(&masthead.language),
             title: format!("{} · Feeds · {}", card.name, clean(&masthead.title)),
@@ -186,6 +185,7 @@ fn kind_of(feed: &Feed) -> Option<usize> {
 
 #[derive(Serialize)]
 struct Page<'a> {
+    /// The newsroom's; the templates that ship speak English.
     language: &'a str,
     direction: &'a str,
     title: String,

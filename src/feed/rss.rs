@@ -12,15 +12,14 @@ use super::archive::Document;
 use super::item::{Item, clean};
 use super::splice::{MARK, Writing, splice};
 use super::{Format, Frame, GENERATOR, Options};
-use crate::markup::{absolute, escape};
+use crate::markup::absolute;
 use crate::newsroom::Newsroom;
 
-const NAMESPACES: [(&str, &str); 6] = [
+const NAMESPACES: [(&str, &str); 5] = [
     ("atom", "http://www.w3.org/2005/Atom"),
     ("content", "http://purl.org/rss/1.0/modules/content/"),
     ("dc", "http://purl.org/dc/elements/1.1/"),
     ("fh", "http://purl.org/syndication/history/1.0"),
-    ("itunes", "http://www.itunes.com/dtds/podcast-1.0.dtd"),
     ("media", "http://search.yahoo.com/mrss/"),
 ];
 
@@ -91,8 +90,12 @@ fn rss_item(item: &Item) -> RssItem {
         add(&mut extensions, "media", content);
         add(&mut extensions, "media", element("media:thumbnail", None, &[("url", &url)]));
     }
-    if let Some(seconds) = item.enclosure.and_then(|e| e.duration) {
-        add(&mut extensions, "itunes", element("itunes:duration", Some(&seconds.to_string()), &[]));
+    // Not as `itunes:duration`: that would make the feed a podcast, of which much more is asked.
+    if let Some((enclosure, seconds)) = item.enclosure.and_then(|e| e.duration.map(|seconds| (e, seconds))) {
+        let (url, size) = (absolute::written(&enclosure.url), enclosure.length.to_string());
+        let (media_type, seconds) = (clean(&enclosure.media_type), seconds.to_string());
+        let attributes = [("url", &*url), ("fileSize", &size), ("type", &media_type), ("duration", &seconds)];
+        add(&mut extensions, "media", element("media:content", None, &attributes));
     }
     let related = item.external_url.as_ref().map(|url| AtomExtension {
         links: vec![Link { href: url.clone(), rel: "related".to_owned(), ..Link::default() }],
@@ -100,7 +103,7 @@ fn rss_item(item: &Item) -> RssItem {
     RssItem {
         title: Some(item.title.clone().into_owned()),
         link: Some(item.url.clone()),
-        description: Some(escape::html(&item.summary)),
+        description: Some(item.summary_html()),
         categories: item
             .categories
             .iter()
@@ -118,6 +121,7 @@ fn rss_item(item: &Item) -> RssItem {
         atom_ext: related,
         dublin_core_ext: Some(DublinCoreExtension {
             creators: item.authors.iter().map(|a| a.name.clone().into_owned()).collect(),
+            contributors: item.contributors.iter().map(|a| a.name.clone().into_owned()).collect(),
             languages: item.language.map(str::to_owned).into_iter().collect(),
             ..DublinCoreExtension::default()
         }),

@@ -33,7 +33,7 @@ pub(super) use books::{Books, Change, Entry, Head, Index, Kept, Standing, Turn, 
 pub(super) use writer::Writer;
 
 /// The number is that of the format.
-const MAGIC: [u8; 8] = *b"pressr-3";
+const MAGIC: [u8; 8] = *b"pressr-4";
 const HEADER: usize = 64;
 const ADDITION_HEADER: usize = 16;
 /// Behind each entry.

@@ -99,9 +99,9 @@ pub(super) fn edit(
     let touched = before.iter().map(|before| before.number).collect();
     let look = Look::new(cache, touched);
     let given = ids::give(&look, &before, &mut pieces, &setup.source.masthead.authority)?;
-    let now = addresses(&look, &before, &pieces)?;
+    let addresses = addresses(&look, &before, &pieces)?;
 
-    let mut desk = Desk::new(cache, now);
+    let mut desk = Desk::new(cache, now, addresses);
     let (mut heads, mut links) = (BTreeMap::new(), Vec::new());
     for Piece { number, entry, manuscript, .. } in &mut pieces {
         desk.learn(manuscript)?;
@@ -211,6 +211,10 @@ fn read(
             continue;
         }
         if manuscript.withdrawn != before.as_ref().and_then(|before| before.manuscript.withdrawn.clone()) {
+            return None;
+        }
+        // It is a problem, and its time decides when the next build is due.
+        if entry.standing == Standing::Shown && manuscript.article.is_ahead(now) {
             return None;
         }
         read.pieces.push(Piece { number, entry, manuscript, before: before.is_some().then_some(read.before.len()) });

@@ -1,10 +1,11 @@
 //! One piece, and its body.
 
-use chrono::{DateTime, FixedOffset};
+use chrono::{DateTime, FixedOffset, Utc};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use url::Url;
 
+use super::fingerprint::fingerprint;
 use super::problem::Place;
 
 /// An article's identity in every feed and edition; a URI, by default a tag URI (RFC 4151).
@@ -36,6 +37,8 @@ pub struct Article {
     pub updated: Option<DateTime<FixedOffset>>,
     /// At least one.
     pub authors: Vec<Author>,
+    /// Who had a part in it without being an author.
+    pub contributors: Vec<Author>,
     /// The slug of its section.
     pub section: String,
     /// The last part of its address.
@@ -59,18 +62,43 @@ pub struct Article {
 }
 
 impl Article {
-    /// The later of `published` and `updated`.
+    /// When it was last changed for readers: the latest of `published`, `updated` and the corrections.
     pub fn changed(&self) -> DateTime<FixedOffset> {
-        self.updated.map_or(self.published, |u| u.max(self.published))
+        self.changes().fold(self.published, |last, (_, change)| if change > last { change } else { last })
+    }
+
+    /// Whether it tells of changes after `now`.
+    pub fn is_ahead(&self, now: DateTime<Utc>) -> bool {
+        self.changes().any(|(_, change)| change > now)
+    }
+
+    /// Leaves out the changes after `now`, which nobody is to be told before their time. Answers what they are called, and
+    /// when they come.
+    pub fn put_off(&mut self, now: DateTime<Utc>) -> Vec<(&'static str, DateTime<FixedOffset>)> {
+        let ahead: Vec<_> = self.changes().filter(|(_, change)| *change > now).collect();
+        if !ahead.is_empty() {
+            self.updated = self.updated.filter(|updated| *updated <= now);
+            self.corrections.retain(|correction| correction.date <= now);
+            // It is another text until they come.
+            let told = [u8::from(self.updated.is_some())];
+            let corrections = self.corrections.len().to_le_bytes();
+            self.fingerprint = fingerprint([&self.fingerprint.to_le_bytes(), &told, &corrections]);
+        }
+        ahead
+    }
+
+    fn changes(&self) -> impl Iterator<Item = (&'static str, DateTime<FixedOffset>)> {
+        let corrections = self.corrections.iter().map(|correction| ("corrections", correction.date));
+        self.updated.map(|updated| ("updated", updated)).into_iter().chain(corrections)
     }
 }
 
-/// Who wrote it.
+/// Who wrote it, or had a part in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Author {
     /// As it is printed: `Nadia Cavner`.
     pub name: String,
-    /// A page about the author.
+    /// A page about them.
     pub url: Option<Box<Url>>,
 }
 

@@ -41,7 +41,8 @@ pub fn assemble(
     held: &[String],
     now: DateTime<Utc>,
 ) -> Assembled {
-    let register = give_ids(&masthead, &mut manuscripts, register, held);
+    let known = register;
+    let mut register = give_ids(&masthead, &mut manuscripts, known, held);
     let linked: HashSet<String> = manuscripts.iter().flat_map(|(_, m)| m.links.iter().cloned()).collect();
     let addresses: HashMap<String, url::Url> = manuscripts
         .iter()
@@ -49,7 +50,13 @@ pub fn assemble(
         .map(|(key, m)| (key.clone(), m.article.url.clone()))
         .collect();
 
-    let (left_out, problems) = doubles(&manuscripts);
+    let (left_out, mut problems) = doubles(&manuscripts, known);
+    // Its id is made when it is published: registered now, it would be the one that the register knew next time.
+    let left = |i: &usize| Some(manuscripts[*i].1.article.id.0.as_str()).filter(|id| !known.knows(id));
+    let unpublished: HashSet<&str> = left_out.iter().filter(|i| !manuscripts[**i].1.has_id).filter_map(left).collect();
+    if !unpublished.is_empty() {
+        register.forget(&unpublished);
+    }
     let mut next: Option<DateTime<FixedOffset>> = None;
     let mut articles: Vec<Arc<Article>> = Vec::with_capacity(manuscripts.len());
     let mut withdrawn = Vec::new();
@@ -68,9 +75,15 @@ pub fn assemble(
         }
         match retraction {
             Some((when, reason)) if when <= now => {
-                withdrawn.push(Withdrawn { id: article.id, section: article.section, when, reason });
+                let Article { id, section, authors, tags, published, .. } = article;
+                let authors = authors.into_iter().map(|author| author.name).collect();
+                withdrawn.push(Withdrawn { id, section, authors, tags, published, when, reason });
             }
             _ => {
+                for (key, moment) in article.put_off(now) {
+                    problems.push(ahead(&article, key, moment));
+                    next = Some(next.map_or(moment, |next| next.min(moment)));
+                }
                 // What a link leads to is part of the body.
                 article.fingerprint = with_links(article.fingerprint, &links, |link| addresses.get(link));
                 articles.push(Arc::new(article));
@@ -126,8 +139,13 @@ fn give_ids(masthead: &Masthead, manuscripts: &mut [Keyed], register: &Register,
 
 type Feature = fn(&Article) -> &str;
 
-/// Articles that share an id or an address: of each such group all but the first, with a problem each.
-fn doubles(manuscripts: &[Keyed]) -> (HashSet<usize>, Vec<Problem>) {
+/// Articles that share an id or an address: of each such group all but the first, with a problem each. First is the one
+/// that was `known` already, then one that brings its id, then the order of paths: what readers have stays theirs.
+fn doubles(manuscripts: &[Keyed], known: &Register) -> (HashSet<usize>, Vec<Problem>) {
+    let rank = |i: usize| {
+        let Manuscript { article, has_id, .. } = &*manuscripts[i].1;
+        if *has_id { 1 } else { 2 * u8::from(!known.knows(&article.id.0)) }
+    };
     let mut left_out = HashSet::new();
     let mut problems = Vec::new();
     let features: [(&str, &str, Feature); 2] = [("id", "`id`", |a| &a.id.0), ("address", "`slug`", |a| a.url.as_str())];
@@ -136,7 +154,8 @@ fn doubles(manuscripts: &[Keyed]) -> (HashSet<usize>, Vec<Problem>) {
         let mut order: Vec<usize> = (0..manuscripts.len()).filter(|i| !manuscripts[*i].1.draft).collect();
         order.retain(|i| !left_out.contains(i));
         order.sort_by(|a, b| of(*a).cmp(of(*b)).then(a.cmp(b)));
-        for group in order.chunk_by(|a, b| of(*a) == of(*b)) {
+        for group in order.chunk_by_mut(|a, b| of(*a) == of(*b)).filter(|group| group.len() > 1) {
+            group.sort_by_key(|i| (rank(*i), *i));
             let first = &manuscripts[group[0]].1.article.place;
             for &double in &group[1..] {
                 let place = manuscripts[double].1.article.place.clone();
@@ -149,6 +168,12 @@ fn doubles(manuscripts: &[Keyed]) -> (HashSet<usize>, Vec<Problem>) {
     }
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     (left_out, problems)
+}
+
+fn ahead(article: &Article, key: &str, moment: DateTime<FixedOffset>) -> Problem {
+    let what = format!("`{key}` names a time to come: {}", moment.format("%Y-%m-%d %H:%M %:z"));
+    let help = "feeds tell of it when that time has come; if it is not meant so, write when it was";
+    Problem::at(article.place.clone(), 1, "", what).help(help).warning()
 }
 
 fn place_of(place: &Place) -> String {
@@ -179,6 +204,10 @@ mod tests {
     }
 
     fn newsroom(files: &[(&str, &str)], now: &str) -> Assembled {
+        again(files, now, &Register::default())
+    }
+
+    fn again(files: &[(&str, &str)], now: &str, register: &Register) -> Assembled {
         let context = Context {
             site: masthead().url,
             house: "Paper".into(),
@@ -195,7 +224,7 @@ mod tests {
             })
             .collect();
         let now = now.parse().unwrap();
-        assemble(masthead(), Vec::new(), manuscripts, &Register::default(), &[], now)
+        assemble(masthead(), Vec::new(), manuscripts, register, &[], now)
     }
 
     fn titles(assembled: &Assembled) -> Vec<&str> {
@@ -249,6 +278,61 @@ mod tests {
             ]
         );
         assert_eq!(result.newsroom.articles.len(), 2);
+    }
+
+    const NOW: &str = "2026-03-01T00:00:00Z";
+
+    #[test]
+    fn an_article_keeps_the_id_that_another_brings_and_both_are_told() {
+        let first = newsroom(&[("news/b.md", B)], NOW);
+        let id = first.newsroom.articles[0].id.0.clone();
+        let thief = format!("---\nid: {id}\ntitle: T\ndate: 2026-01-03T00:00:00Z\n---\nAnother");
+        let both = again(&[("news/a.md", &thief), ("news/b.md", B)], NOW, &first.register);
+        assert_eq!(titles(&both), ["B"]);
+        assert_eq!(both.newsroom.articles[0].id.0, id);
+        assert_eq!(both.register, first.register);
+        let Problem { place, what, help, .. } = &both.problems[0];
+        assert_eq!((place.file.as_str(), place.line), ("articles/news/a.md", 2));
+        assert!(what.contains(&id) && help.as_deref().unwrap().contains("articles/news/b.md:2"), "{what} {help:?}");
+    }
+
+    #[test]
+    fn of_two_at_one_address_the_one_that_readers_have_stays() {
+        let own = "---\nid: tag:paper.example,2026:x\nslug: b\ntitle: Own\ndate: 2026-01-03T00:00:00Z\n---\nx";
+        let new = "---\nslug: b\ntitle: New\ndate: 2026-01-04T00:00:00Z\n---\nx";
+        let known = B.replacen("title", "slug: b\ntitle", 1);
+        for (old, stays) in [(known.as_str(), "B"), (own, "Own")] {
+            let mut register = newsroom(&[("news/z.md", old)], NOW).register;
+            // However often it is built.
+            for _ in 0..3 {
+                let both = again(&[("news/a.md", new), ("news/z.md", old)], NOW, &register);
+                assert_eq!((titles(&both), both.problems.len()), (vec![stays], 1));
+                register = both.register;
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_is_not_told_before_its_time() {
+        let text = "---\ntitle: A\ndate: 2026-01-01T00:00:00Z\nupdated: 2026-04-01T00:00:00Z\ncorrections:\n\
+                    - {date: 2026-02-01T00:00:00Z, text: One.}\n- {date: 2026-05-01T00:00:00Z, text: Two.}\n---\nx";
+        let at = |now: &str| newsroom(&[("news/a.md", text)], now);
+        let mut prints = std::collections::BTreeSet::new();
+        for (now, changed, corrections, ahead, next) in [
+            ("2026-01-15T00:00:00Z", "2026-01-01T00:00:00Z", 0, 3, Some("2026-02-01T00:00:00Z")),
+            ("2026-03-01T00:00:00Z", "2026-02-01T00:00:00Z", 1, 2, Some("2026-04-01T00:00:00Z")),
+            ("2026-04-01T00:00:00Z", "2026-04-01T00:00:00Z", 1, 1, Some("2026-05-01T00:00:00Z")),
+            ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z", 2, 0, None),
+        ] {
+            let Assembled { newsroom, problems, next: due, .. } = at(now);
+            let article = &newsroom.articles[0];
+            assert_eq!(article.changed(), changed.parse::<DateTime<Utc>>().unwrap(), "{now}");
+            assert_eq!((article.corrections.len(), problems.len()), (corrections, ahead), "{now}");
+            assert_eq!(due, next.map(|next| next.parse().unwrap()), "{now}");
+            assert!(problems.iter().all(|p| p.severity == crate::newsroom::Severity::Warning), "{problems:?}");
+            prints.insert(article.fingerprint);
+        }
+        assert_eq!(prints.len(), 4, "each is another text");
     }
 
     #[test]

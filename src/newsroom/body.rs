@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 use super::article::{Article, Body, Correction, Image};
-use crate::markup;
+use crate::markup::{self, absolute};
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -41,8 +41,9 @@ pub fn render(article: &Article, format: Format, text: &str) -> Body {
     let mut html = convert(article, format, text);
     if let Some(image) = &article.image {
         // Many writers repeat the leading picture in the text; readers should see it once.
-        if !html.contains(&format!("src=\"{}\"", markup::escape::attribute(image.url.as_str()))) {
-            html.insert_str(0, &figure(image));
+        let address = markup::escape::attribute(&absolute::written(&image.url));
+        if !html.contains(&format!("src=\"{address}\"")) {
+            html.insert_str(0, &figure(image, &address));
         }
     }
     if !article.corrections.is_empty() {
@@ -76,11 +77,10 @@ fn convert(article: &Article, format: Format, text: &str) -> String {
     }
 }
 
-fn figure(image: &Image) -> String {
+fn figure(image: &Image, address: &str) -> String {
     let escape = |text: &str| markup::escape::html(&markup::escape::xml_chars(text));
     let mut html = format!(
-        "<figure><img src=\"{}\" alt=\"{}\">",
-        markup::escape::attribute(image.url.as_str()),
+        "<figure><img src=\"{address}\" alt=\"{}\">",
         markup::escape::attribute(&markup::escape::xml_chars(&image.alt)),
     );
     let caption = [

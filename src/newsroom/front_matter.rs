@@ -61,6 +61,8 @@ pub struct Head {
     pub updated: Option<String>,
     /// Names, or names with addresses.
     pub authors: Option<Authors>,
+    /// Who had a part in it without being an author; as `authors`.
+    pub contributors: Option<Authors>,
     /// A section's slug; the folder's where it is absent.
     pub section: Option<String>,
     /// The last part of the address; the file's name where it is absent.
@@ -338,6 +340,7 @@ mod tests {
         assert_eq!(names(read("authors: Ada\n")), ["Ada"]);
         assert_eq!(names(read("authors: [Ada, Grace]\n")), ["Ada", "Grace"]);
         assert_eq!(names(read("authors:\n  - name: Ada\n    url: https://a.example/\n  - Grace\n")), ["Ada", "Grace"]);
+        assert_eq!(read("contributors: [Ada]\n").contributors, read("authors: [Ada]\n").authors);
         assert_eq!(read("image: /a.png\nalt: A\n").image.unwrap().src.as_deref(), Some("/a.png"));
         assert_eq!(read("image: {src: /a.png, alt: A}\n").image.unwrap().alt.as_deref(), Some("A"));
         assert_eq!(read("tags: a, b\n").tags.unwrap().0, ["a", " b"]);

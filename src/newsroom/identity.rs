@@ -4,14 +4,20 @@
 //! written down with what the article looked like: path, section and slug, body, title, date. Later it is recognised, in
 //! this order, by
 //!
-//! 1. its path, where the body or the title is still the same,
+//! 1. its path and body,
 //! 2. its body, where only one article has it (a renamed or moved file),
-//! 3. its path alone (both body and title rewritten in place),
-//! 4. its section and slug (moved and rewritten),
-//! 5. its title and date, where only one article has them.
+//! 3. its path and title (its text was rewritten in place),
+//! 4. its path and day (title and text were; in a stream the path, which is its slug, says enough),
+//! 5. its section, slug and day (moved and rewritten),
+//! 6. its title and day, where only one article has them.
 //!
-//! An article whose file is there and cannot be read keeps its entry; nobody else gets it. The register is a CSV file
-//! that is committed with the articles, sorted by id so that a change is one line in a diff.
+//! So a file in which text, title and day are all others than before is another article: with the old id, readers would
+//! take it for a change of the old one, and editions for one that they have carried.
+//!
+//! An article whose file is there and cannot be read keeps its entry; nobody else gets it. An id that an article brings
+//! belongs to that article, unless the one that is registered by it still stands in its place: then both have it, and
+//! [`super::assemble`] tells of the two. The register is a CSV file that is committed with the articles, sorted by id so
+//! that a change is one line in a diff.
 
 use chrono::{DateTime, FixedOffset};
 use serde::{Deserialize, Serialize};
@@ -25,12 +31,16 @@ use super::problem::{Place, Problem};
 /// The register's columns.
 const COLUMNS: [&str; 7] = ["id", "path", "section", "slug", "date", "body", "title"];
 
+/// What the paths of a stream's articles begin with.
+pub const STREAM: &str = "stream:";
+
 /// What the register remembers of an article that has no id of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Entry {
     /// Never changes.
     pub id: String,
-    /// The file, relative to the folder of articles; in streams `stream:` and the slug.
+    /// The file, relative to the folder of articles; in streams [`STREAM`] and the slug. Empty where another article has
+    /// taken the file's name.
     pub path: String,
     /// The section's slug.
     pub section: String,
@@ -182,6 +192,16 @@ impl Register {
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+
+    /// Whether it remembers an article by this id.
+    pub fn knows(&self, id: &str) -> bool {
+        self.entries.binary_search_by(|entry| entry.id.as_str().cmp(id)).is_ok()
+    }
+
+    /// Forgets these.
+    pub fn forget(&mut self, ids: &HashSet<&str>) {
+        self.entries.retain(|entry| !ids.contains(entry.id.as_str()));
+    }
 }
 
 /// What else stands in the folder.
@@ -217,30 +237,28 @@ pub fn assign_some(
 ) -> (Vec<ArticleId>, Register) {
     let entries = &register.entries;
     let Others { given, own, held } = others;
+    let is_given = |e: &Entry| given.contains(e.id.as_str());
     let mut matching = Matching {
         entry_of: vec![None; candidates.len()],
-        free: entries.iter().map(|e| !held.contains(e.path.as_str()) && !given.contains(e.id.as_str())).collect(),
+        free: entries.iter().map(|e| !held.contains(e.path.as_str())).collect(),
     };
     let by_path: HashMap<&str, usize> = entries.iter().enumerate().map(|(i, e)| (e.path.as_str(), i)).collect();
-    for (c, candidate) in candidates.iter().enumerate() {
-        if let Some(&e) = by_path.get(candidate.path)
-            && (entries[e].body == candidate.body || entries[e].title == candidate.title)
-        {
-            matching.join(c, e);
-        }
-    }
+    let same_title = |c: &Candidate<'_>, e: &Entry| e.title == c.title;
+    let same_day = |c: &Candidate<'_>, e: &Entry| e.date == day(c.published);
+    // Without a body, the title has to do.
+    matching.in_place(entries, candidates, &by_path, |c, e| e.body == c.body && (c.body.is_some() || same_title(c, e)));
     if matching.is_open() {
+        // What an article brings as its own is another's only where the other plainly is what it was.
+        matching.in_place(entries, candidates, &by_path, |c, e| is_given(e) && same_title(c, e) && same_day(c, e));
+        matching.free.iter_mut().zip(entries).for_each(|(free, entry)| *free &= !is_given(entry));
         matching.unique(entries, candidates, |e| e.body, |c| c.body);
-        for (c, candidate) in candidates.iter().enumerate() {
-            if let Some(&e) = by_path.get(candidate.path) {
-                matching.join(c, e);
-            }
-        }
+        matching.in_place(entries, candidates, &by_path, same_title);
+        matching.in_place(entries, candidates, &by_path, |c, e| c.path.starts_with(STREAM) || same_day(c, e));
         matching.unique(
             entries,
             candidates,
-            |e| Some((e.section.as_str(), e.slug.as_str())),
-            |c| Some((c.section, c.slug)),
+            |e| Some((e.section.as_str(), e.slug.as_str(), e.date.clone())),
+            |c| Some((c.section, c.slug, day(c.published))),
         );
         matching.unique(
             entries,
@@ -259,9 +277,14 @@ pub fn assign_some(
     // What nobody claimed is kept: a file that comes back has its old id again.
     let claimed: HashSet<usize> = matching.entry_of.iter().flatten().copied().collect();
     let stays = |(i, e): &(usize, &Entry)| {
-        !claimed.contains(i) && !given.contains(e.id.as_str()) && !own.contains(e.path.as_str())
+        !claimed.contains(i) && !own.contains(e.path.as_str()) && (!is_given(e) || held.contains(e.path.as_str()))
     };
     let mut now: Vec<Entry> = entries.iter().enumerate().filter(stays).map(|(_, e)| e.clone()).collect();
+    if matching.is_open() && !now.is_empty() {
+        // The file's name is another article's now, and would lead to the wrong one of two entries.
+        let paths: HashSet<&str> = candidates.iter().map(|candidate| candidate.path).collect();
+        now.iter_mut().filter(|entry| paths.contains(entry.path.as_str())).for_each(|entry| entry.path.clear());
+    }
     for (candidate, entry) in candidates.iter().zip(&matching.entry_of) {
         let id = match entry {
             Some(e) => entries[*e].id.clone(),
@@ -285,6 +308,21 @@ impl Matching {
         if self.free[entry] && self.entry_of[candidate].is_none() {
             self.entry_of[candidate] = Some(entry);
             self.free[entry] = false;
+        }
+    }
+
+    /// Joins candidates with the entries of their paths, where they are also alike in what `alike` looks at.
+    fn in_place(
+        &mut self,
+        entries: &[Entry],
+        candidates: &[Candidate<'_>],
+        by_path: &HashMap<&str, usize>,
+        alike: impl Fn(&Candidate<'_>, &Entry) -> bool,
+    ) {
+        for (c, candidate) in candidates.iter().enumerate() {
+            if let Some(&e) = by_path.get(candidate.path).filter(|e| alike(candidate, &entries[**e])) {
+                self.join(c, e);
+            }
         }
     }
 
@@ -374,6 +412,20 @@ mod tests {
         slug: String,
         body: Option<u64>,
         title: String,
+        day: u32,
+    }
+
+    impl Piece {
+        fn candidate(&self) -> Candidate<'_> {
+            Candidate {
+                path: &self.path,
+                section: &self.section,
+                slug: &self.slug,
+                published: format!("2026-02-{:02}T07:30:00-06:00", self.day).parse().unwrap(),
+                body: self.body,
+                title: &self.title,
+            }
+        }
     }
 
     fn piece(n: u64) -> Piece {
@@ -383,21 +435,12 @@ mod tests {
             slug: format!("p{n}"),
             body: Some(n + 1000),
             title: format!("Title, \"{n}\""),
+            day: 24,
         }
     }
 
     fn run(register: &Register, pieces: &[Piece], authority: &str) -> (Vec<String>, Register) {
-        let candidates: Vec<Candidate> = pieces
-            .iter()
-            .map(|p| Candidate {
-                path: &p.path,
-                section: &p.section,
-                slug: &p.slug,
-                published: "2026-02-24T07:30:00-06:00".parse().unwrap(),
-                body: p.body,
-                title: &p.title,
-            })
-            .collect();
+        let candidates: Vec<Candidate> = pieces.iter().map(Piece::candidate).collect();
         let (ids, register) = assign(register, &candidates, &Others::default(), authority);
         (ids.into_iter().map(|id| id.0).collect(), register)
     }
@@ -427,6 +470,52 @@ mod tests {
     }
 
     #[test]
+    fn a_recurring_title_does_not_carry_an_id_to_the_next_article() {
+        let letters = Piece { title: "Letters".into(), ..piece(1) };
+        let (ids, register) = run(&Register::default(), std::slice::from_ref(&letters), "a.example");
+        let renamed = Piece { path: "campus/letters-1.md".into(), slug: "letters-1".into(), ..letters.clone() };
+        let next = Piece { body: Some(77), day: 27, ..letters };
+        let (after, _) = run(&register, &[renamed, next], "a.example");
+        assert_eq!(after[0], ids[0]);
+        assert_ne!(after[1], ids[0]);
+    }
+
+    #[test]
+    fn a_file_with_another_text_title_and_day_is_another_article() {
+        let (ids, register) = run(&Register::default(), &[piece(1)], "a.example");
+        let reused = Piece { body: Some(77), title: "Quite another".into(), day: 27, ..piece(1) };
+        let (after, register) = run(&register, std::slice::from_ref(&reused), "a.example");
+        assert_ne!(after[0], ids[0]);
+        // The old one is still known, by its text, when it comes back under another name.
+        let back = Piece { path: "campus/back.md".into(), slug: "back".into(), ..piece(1) };
+        let (again, second) = run(&register, &[back, reused.clone()], "a.example");
+        assert_eq!(again, [ids[0].clone(), after[0].clone()]);
+        assert_eq!(run(&second, &[reused], "a.example").0, after);
+        // What is left of the old one is enough.
+        let rewritten = Piece { body: Some(78), title: "Rewritten".into(), ..piece(1) };
+        let (kept, _) = run(&run(&Register::default(), &[piece(1)], "a.example").1, &[rewritten], "a.example");
+        assert_eq!(kept, ids);
+    }
+
+    #[test]
+    fn an_id_that_another_article_brings_stays_with_the_one_that_has_it() {
+        let (ids, register) = run(&Register::default(), &[piece(1)], "a.example");
+        let others = || Others { given: HashSet::from([ids[0].as_str()]), ..Others::default() };
+        let same = |piece: &Piece| assign(&register, &[piece.candidate()], &others(), "a.example");
+        for piece in [piece(1), Piece { body: Some(77), ..piece(1) }] {
+            let (got, kept) = same(&piece);
+            assert_eq!((&got[0].0, kept.entries().len()), (&ids[0], 1), "{piece:?}");
+        }
+        // Another article in its old place is not meant: the id has moved with the article that brings it.
+        let (got, kept) = same(&Piece { body: Some(77), title: "Quite another".into(), ..piece(1) });
+        assert_ne!(got[0].0, ids[0]);
+        assert_eq!(kept.entries().len(), 1);
+        // One that cannot be read, or is a draft, keeps its own.
+        let held = Others { held: HashSet::from(["campus/p1.md"]), ..others() };
+        assert_eq!(assign(&register, &[], &held, "a.example").1, register);
+    }
+
+    #[test]
     fn a_copied_file_gets_an_id_of_its_own() {
         let (ids, register) = run(&Register::default(), &[piece(1)], "a.example");
         let copy = Piece { path: "campus/a-copy.md".into(), slug: "a-copy".into(), ..piece(1) };
@@ -439,14 +528,7 @@ mod tests {
     fn an_unreadable_or_returning_file_does_not_lose_its_id() {
         let (ids, register) = run(&Register::default(), &[piece(1)], "a.example");
         let thief = Piece { path: "campus/new.md".into(), ..piece(1) };
-        let candidates = [Candidate {
-            path: &thief.path,
-            section: &thief.section,
-            slug: &thief.slug,
-            published: "2026-02-24T07:30:00-06:00".parse().unwrap(),
-            body: thief.body,
-            title: &thief.title,
-        }];
+        let candidates = [thief.candidate()];
         let others = Others { held: HashSet::from(["campus/p1.md"]), ..Others::default() };
         let (got, register) = assign(&register, &candidates, &others, "a.example");
         assert_ne!(got[0].0, ids[0]);
@@ -493,6 +575,9 @@ mod tests {
             5 => (p.title, p.slug, p.path) = (format!("New {n}"), format!("new-{n}"), format!("x/new-{n}.md")),
             6 => (p.body, p.path) = (Some(n + 900_000), format!("moved/{n}.md")),
             7 => (p.body, p.title) = (None, format!("Emptied {n}")),
+            8 => p.day = 27,
+            9 => (p.day, p.title) = (27, format!("Re-dated {n}")),
+            10 => (p.day, p.body) = (27, Some(n + 700_000)),
             _ => {}
         }
         p
@@ -500,7 +585,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_survives_every_change(changes in prop::collection::vec(0_usize..9, 1..30), domain in any::<bool>()) {
+        fn an_id_survives_every_change(changes in prop::collection::vec(0_usize..12, 1..30), domain in any::<bool>()) {
             let pieces: Vec<Piece> = (0..changes.len() as u64).map(piece).collect();
             let (before, register) = run(&Register::default(), &pieces, "a.example");
             let again = Register::parse(&register.to_csv(), "ids.csv").unwrap();

@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::feed::archive::{Feed, Plan};
 use crate::feed::item::Item;
 use crate::feed::{Content, Format};
-use crate::markup::plain;
+use crate::markup::{absolute, plain};
 use crate::newsroom::{Bodies, Newsroom, Problem};
 
 /// What all problems of this kind need.
@@ -56,6 +56,12 @@ struct Seen {
     published: Option<DateTime<Utc>>,
     updated: Option<DateTime<Utc>>,
     text: String,
+    /// By their names.
+    authors: Vec<String>,
+    /// As people read them.
+    categories: Vec<String>,
+    /// An attached file: its address and size.
+    attached: Option<(String, u64)>,
 }
 
 /// A document as a reader sees it, and the address of the next older one.
@@ -142,6 +148,9 @@ impl ReadBack<'_> {
             published: Some(item.published.to_utc()),
             updated: Some(item.updated.to_utc()),
             text: item.html.as_deref().unwrap_or(&item.summary).to_owned(),
+            authors: item.authors.iter().map(|person| person.name.clone().into_owned()).collect(),
+            categories: item.categories.iter().map(|category| category.label.clone().into_owned()).collect(),
+            attached: item.enclosure.map(|enclosure| (absolute::written(&enclosure.url), enclosure.length)),
         })
     }
 
@@ -164,8 +173,12 @@ fn parsed(bytes: &[u8], format: Format) -> Result<Document, String> {
         }
     };
     let seen = feed.entries.into_iter().map(|entry| {
+        let attached = attached(&entry);
         let summary = entry.summary.map(|summary| summary.content);
         Seen {
+            attached,
+            authors: entry.authors.into_iter().map(|person| person.name).collect(),
+            categories: entry.categories.into_iter().map(|category| category.label.unwrap_or(category.term)).collect(),
             id: entry.id,
             title: entry.title.map(|title| title.content).unwrap_or_default(),
             url: entry.links.into_iter().next().map(|link| link.href).unwrap_or_default(),
@@ -175,6 +188,13 @@ fn parsed(bytes: &[u8], format: Format) -> Result<Document, String> {
         }
     });
     Ok((seen.collect(), older))
+}
+
+/// Atom and JSON Feed have files among the links, RSS among what Media RSS calls contents; only files have a size.
+fn attached(entry: &feed_rs::model::Entry) -> Option<(String, u64)> {
+    let links = entry.links.iter().filter_map(|link| Some((link.href.clone(), link.length?)));
+    let contents = entry.media.iter().flat_map(|media| &media.content);
+    links.chain(contents.filter_map(|content| Some((content.url.as_ref()?.to_string(), content.size?)))).next()
 }
 
 /// The first thing in which an article differs from what it should be.
@@ -195,6 +215,12 @@ fn differs(seen: &Seen, wanted: &Seen, format: Format) -> Option<String> {
         "date of change"
     } else if seen.text.trim() != wanted.text.trim() && words(&seen.text) != words(&wanted.text) {
         "text"
+    } else if !seen.authors.iter().map(|name| words(name)).eq(wanted.authors.iter().map(|name| words(name))) {
+        "authors"
+    } else if !seen.categories.iter().map(|name| words(name)).eq(wanted.categories.iter().map(|name| words(name))) {
+        "categories"
+    } else if seen.attached != wanted.attached {
+        "attached file"
     } else {
         return None;
     };

@@ -15,6 +15,7 @@ use crate::newsroom::assemble::{Keyed, assemble};
 use crate::newsroom::body::{self, Format};
 use crate::newsroom::fingerprint::fingerprint;
 use crate::newsroom::front_matter::Head;
+use crate::newsroom::identity::STREAM;
 use crate::newsroom::json::Line;
 use crate::newsroom::manuscript::{Context, Piece, Read, check};
 use crate::newsroom::problem::{Place, suggest};
@@ -126,7 +127,7 @@ pub fn read_file(
 
 /// Under which the register knows an article of a stream.
 fn key_of(slug: &str) -> String {
-    format!("stream:{slug}")
+    format!("{STREAM}{slug}")
 }
 
 /// Reads one line. Also its slug, where one is written, for articles that cannot be used.

@@ -17,6 +17,7 @@ mod editors;
 mod errors;
 mod express;
 mod feeds;
+mod feeds_in_detail;
 mod feeds_online;
 mod feeds_read_back;
 mod feeds_survive;

@@ -126,6 +126,7 @@ struct Visit {
     modified: Option<String>,
     ids: Vec<String>,
     titles: Vec<String>,
+    updated: Vec<Option<String>>,
     prev: Option<String>,
 }
 
@@ -137,6 +138,7 @@ d = feedparser.parse(url, etag=etag or None, modified=modified or None)
 prev = [l.href for l in d.feed.get('links', []) if l.get('rel') == 'prev-archive']
 print(json.dumps({'status': d.status, 'bozo': bool(d.bozo), 'etag': d.get('etag'), 'modified': d.get('modified'),
                   'ids': [e.id for e in d.entries], 'titles': [e.title for e in d.entries],
+                  'updated': [e.get('updated') for e in d.entries],
                   'prev': prev[0] if prev else None}))
 ";
     let arguments = ["-c", SCRIPT, url, etag.unwrap_or_default(), modified.unwrap_or_default()];
@@ -224,10 +226,10 @@ fn feedparser_sees_a_rename_a_move_a_correction_and_a_withdrawal() {
         let first = visit(&python, &format!("{public}{feed}"), None, None);
         let id = first.ids[1].clone();
         let mut last = first;
-        for (change, title, news, sport) in [
-            (rename as fn(&Room), "The renamed piece", 3, 0),
-            (move_to_sport, "The renamed piece", 2, 1),
-            (correct, "The renamed piece", 2, 1),
+        for (change, title, updated, news, sport) in [
+            (rename as fn(&Room), "The renamed piece", "2026-03-02T08:00:00+00:00", 3, 0),
+            (move_to_sport, "The renamed piece", "2026-03-02T08:00:00+00:00", 2, 1),
+            (correct, "The renamed piece", "2026-03-04T08:00:00+00:00", 2, 1),
         ] {
             change(&room);
             std::thread::sleep(A_LOOK);
@@ -236,6 +238,9 @@ fn feedparser_sees_a_rename_a_move_a_correction_and_a_withdrawal() {
             let told = visit(&python, &url, last.etag.as_deref(), None);
             assert_eq!((told.status, told.bozo), (226, false), "{feed}");
             assert_eq!((ids(&told), told.titles), (vec![id.clone()], vec![title.to_owned()]), "{feed}");
+            // RSS has no date of changes.
+            let said = told.updated[0].as_deref().filter(|_| feed == "atom.xml");
+            assert_eq!(said, Some(updated).filter(|_| feed == "atom.xml"));
             assert_eq!(visit(&python, &url, told.etag.as_deref(), None).status, 304, "{feed}");
             // By the date: the whole.
             let whole = visit(&python, &url, None, last.modified.as_deref());

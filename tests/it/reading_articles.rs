@@ -279,3 +279,33 @@ fn the_sanitiser_finds_nothing_to_change_in_the_markdown_of_the_sample() {
     }
     assert!(seen >= 5, "only {seen} articles were found");
 }
+
+#[test]
+fn contributors_are_read_wherever_authors_are() {
+    let people = "contributors: [Ada, {name: Grace, url: \"https://paper.example/staff/grace\"}]";
+    let (_folder, options) = folder(&[
+        ("news/a.md", &format!("---\ntitle: A\n{DATE}\n{people}\n---\nText.\n")),
+        ("news/b.md", "Text."),
+        ("news/b.yaml", &format!("title: B\n{DATE}\n{people}\n")),
+        ("news/c.md", &format!("---\ntitle: C\n{DATE}\ncontributors:\n  - Ada\n  - Grace\n---\nText.\n")),
+        ("news/d.md", &article("D")),
+    ]);
+    let json = line("e", "E", "Text").replacen('{', r#"{"contributors":["Ada",{"name":"Grace"}],"#, 1);
+    let (files, stream) = (read(&options), read_stream(&options, json));
+    assert_eq!((&files.problems, &stream.problems), (&vec![], &vec![]));
+    for article in files.newsroom.articles.iter().chain(&stream.newsroom.articles) {
+        let names: Vec<&str> = article.contributors.iter().map(|person| person.name.as_str()).collect();
+        let wanted: &[&str] = if article.title == "D" { &[] } else { &["Ada", "Grace"] };
+        assert_eq!(names, wanted, "{}", article.title);
+        assert_eq!(article.authors[0].name, "Paper", "they are no authors");
+    }
+}
+
+#[test]
+fn a_leading_picture_that_the_text_repeats_stands_once_whatever_its_address() {
+    let text = format!("---\ntitle: A\n{DATE}\nimage: {{src: \"/a|b.png\", alt: A}}\n---\n![A](/a|b.png)\n\nBody.\n");
+    let (_folder, options) = folder(&[("news/a.md", &text)]);
+    let html = html(&read(&options), 0);
+    assert_eq!(html.matches("/a%7Cb.png").count(), 1, "{html}");
+    assert_eq!(html.matches("<img").count(), 1, "{html}");
+}

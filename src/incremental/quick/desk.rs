@@ -1,5 +1,6 @@
 //! The articles that a small change looks at.
 
+use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use crate::newsroom::manuscript::Manuscript;
 /// Articles, and where their links to files lead.
 pub(super) struct Desk<'a> {
     cache: &'a Cache,
+    /// What articles say of later changes is not told yet.
+    time: DateTime<Utc>,
     /// The addresses of the files in question as they are now; `None` where there is none.
     now: HashMap<String, Option<Url>>,
     /// Of articles that others link to by file.
@@ -21,8 +24,8 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(cache: &'a Cache, now: HashMap<String, Option<Url>>) -> Desk<'a> {
-        Desk { cache, now, addresses: HashMap::new(), read: BTreeMap::new() }
+    pub(super) fn new(cache: &'a Cache, time: DateTime<Utc>, now: HashMap<String, Option<Url>>) -> Desk<'a> {
+        Desk { cache, time, now, addresses: HashMap::new(), read: BTreeMap::new() }
     }
 
     /// Looks up where an article's links to files lead.
@@ -63,6 +66,7 @@ impl<'a> Desk<'a> {
     pub(super) fn put(&mut self, number: u32, manuscript: Manuscript, entry: &Entry) {
         let mut article = manuscript.article;
         article.id.0.clone_from(&entry.id);
+        article.put_off(self.time);
         article.fingerprint = entry.fingerprint;
         self.read.insert(number, Arc::new(article));
     }

@@ -68,7 +68,9 @@ pub(super) fn give(look: &Look<'_>, before: &[Before], pieces: &mut [Piece], aut
         })
     };
     let (ids, now) = assign_some(&register, &wanting, &others, authority, elsewhere);
-    if unknown.get() {
+    // Two articles with one id, again.
+    let double = ids.iter().any(|id| others.given.contains(id.0.as_str()));
+    if unknown.get() || double {
         return None;
     }
     let claimed: BTreeSet<&str> = ids.iter().map(|id| id.0.as_str()).collect();

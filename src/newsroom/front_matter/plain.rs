@@ -48,10 +48,8 @@ pub(super) fn read(text: &str) -> Option<Head> {
             "language" => once(&mut head.language, value.text()?)?,
             "image" => once(&mut head.image, Picture { src: Some(value.text()?), ..Picture::default() })?,
             "tags" => once(&mut head.tags, Tags(value.list()?))?,
-            "authors" => {
-                let person = |name| Person { name: Some(name), url: None };
-                once(&mut head.authors, Authors(value.list()?.into_iter().map(person).collect()))?;
-            }
+            "authors" => once(&mut head.authors, value.people()?)?,
+            "contributors" => once(&mut head.contributors, value.people()?)?,
             _ => return None,
         }
     }
@@ -87,6 +85,12 @@ impl Value<'_> {
             }
             _ => self.text(),
         }
+    }
+
+    /// At least one name.
+    fn people(self) -> Option<Authors> {
+        let person = |name| Person { name: Some(name), url: None };
+        Some(Authors(self.list()?.into_iter().map(person).collect()))
     }
 
     /// At least one text.
@@ -151,6 +155,7 @@ mod tests {
     fn usual_metadata_is_plain() {
         let text = "id: \"tag:acero-advocate.example,1996:article-000123\"\ntitle: \"The modest bicycle, and: the rest\"\n\
                     date: 1996-01-02T06:45:00+00:00\nupdated: 2026-02-24\nauthors:\n  - José Peña\n  - 'Ren Itō'\n\
+                    contributors: [Ada Okoye]\n\
                     section: travel\nslug: article-000123\nsummary: Nobody disputes that – or so it seems.\n\
                     image: /images/1.jpg\nalt: A picture\nimage: x\n";
         let text = text.replace("image: /images/1.jpg\n", "").replace("image: x\n", "image: \"/images/1.jpg\"\n");
@@ -223,7 +228,7 @@ mod tests {
         #[test]
         fn what_is_plain_is_what_the_library_reads(
             lines in prop::collection::vec(
-                (prop::sample::select(vec!["title", "date", "authors", "tags", "image", "id", "summary"]), value()),
+                (prop::sample::select(vec!["title", "date", "authors", "contributors", "tags", "image", "id", "summary"]), value()),
                 1..4,
             ),
         ) {

@@ -52,6 +52,13 @@ impl Checker<'_> {
             if retraction.date.is_none() {
                 self.required("withdrawn.date", "when it was withdrawn");
             }
+            // By the day: a date alone is its first moment.
+            if let (Some(published), Some(when)) = (published, when)
+                && when.with_timezone(&published.timezone()).date_naive() < published.date_naive()
+            {
+                let help = "only what was published can be withdrawn; for what is not to be, write `draft: true`";
+                self.wrong("withdrawn.date", "`withdrawn` lies before `date`", help);
+            }
             (when.unwrap_or_default(), retraction.reason.as_deref().map(line_of).filter(|text| !text.is_empty()))
         });
         let picture = head.image.map(|picture| Picture {
@@ -94,6 +101,7 @@ impl Checker<'_> {
             published: published.unwrap_or_default(),
             updated,
             authors: self.authors(head.authors),
+            contributors: self.people("contributors", "a contributor", head.contributors),
             section,
             slug,
             summary: head.summary.as_deref().map(line_of).unwrap_or_default(),
@@ -224,20 +232,25 @@ impl Checker<'_> {
     }
 
     fn authors(&mut self, written: Option<Authors>) -> Vec<Author> {
-        let mut authors = Vec::new();
-        for (i, person) in written.map(|a| a.0).unwrap_or_default().into_iter().enumerate() {
-            let name = person.name.as_deref().map(line_of).unwrap_or_default();
-            if name.is_empty() {
-                self.wrong(&format!("authors.{i}"), "an author without a name", "write the name as it is printed");
-                continue;
-            }
-            let url = person.url.as_deref().and_then(|url| self.absolute(&format!("authors.{i}.url"), url));
-            authors.push(Author { name, url: url.map(Box::new) });
-        }
+        let mut authors = self.people("authors", "an author", written);
         if authors.is_empty() {
             authors.push(Author { name: self.context.house.clone(), url: None });
         }
         authors
+    }
+
+    fn people(&mut self, key: &str, who: &str, written: Option<Authors>) -> Vec<Author> {
+        let mut people = Vec::new();
+        for (i, person) in written.map(|a| a.0).unwrap_or_default().into_iter().enumerate() {
+            let name = person.name.as_deref().map(line_of).unwrap_or_default();
+            if name.is_empty() {
+                self.wrong(&format!("{key}.{i}"), &format!("{who} without a name"), "write the name as it is printed");
+                continue;
+            }
+            let url = person.url.as_deref().and_then(|url| self.absolute(&format!("{key}.{i}.url"), url));
+            people.push(Author { name, url: url.map(Box::new) });
+        }
+        people
     }
 
     fn picture(&mut self, written: Picture) -> Option<Image> {

@@ -295,7 +295,7 @@ fn rounds<'s, 'a>(sheets: &'s [Sheet<'a>], items: usize) -> Vec<&'s [Sheet<'a>]>
     let mut rounds = Vec::new();
     let (mut from, mut at, mut open) = (0, 0, 0);
     for of_feed in sheets.chunk_by(|a, b| a.feed == b.feed) {
-        let weight = of_feed[0].document.feed.articles.len().min(2 * items.max(1));
+        let weight = of_feed[0].document.feed.articles.len().min(3 * items.max(1));
         if at > from && open + weight > OPEN_ARTICLES {
             rounds.push(&sheets[from..at]);
             (from, open) = (at, 0);

@@ -1,9 +1,12 @@
 //! From the form to the last word, as readers go: on a desk by keyboard alone, and on a phone without scripts.
 
+use pressrun::web;
 use thirtyfour::Key;
 
 use super::paper::{FILL_TIME, PAGES, Paper, link};
 use crate::support::browser::{Browser, DESK, PHONE, Screen};
+use crate::support::room::Room;
+use crate::wire::Served;
 
 fn subscribed(digest: &str, state: &str) -> (String, String) {
     (digest.to_owned(), state.to_owned())
@@ -168,4 +171,25 @@ fn a_form_on_the_papers_own_site_leads_to_a_subscription() {
     browser.click("form button");
     browser.is_at("Done");
     assert_eq!(paper.states(rosa), [subscribed("middle-east-outreach", "confirmed")]);
+}
+
+/// Browsers give their clipboard to pages under https only; and not everybody has a mouse.
+#[test]
+fn a_feeds_address_is_copied_by_keyboard_on_plain_http() {
+    let room = Room::sample();
+    room.run(&["build"]).fine();
+    let feeds = room.path("feeds");
+    let served = Served::at(
+        move |_| web::Options::new(feeds, "http://acero-advocate.example/feeds/".parse().unwrap()),
+        axum::Router::new(),
+    );
+    let Some(browser) = Browser::open(&[("acero-advocate.example", served.at)]) else { return };
+    browser.screen(Screen { width: DESK, dark: false });
+    browser.goto("http://acero-advocate.example/feeds/");
+    browser.is_at("Follow The Acero Advocate");
+    browser.tab_to("Copy");
+    browser.keys(Key::Enter);
+    // It is read out, and not seen.
+    browser.there("#copied:not(:empty)");
+    assert_ne!(browser.focused(), "Selected");
 }
