@@ -90,7 +90,7 @@ async fn together(pool: &Pool, turns: &[Turn]) -> Result<HashSet<i64>, StoreErro
 
 /// Of the rows that others may hold, the ones with the lowest numbers are locked first, here as everywhere. A settlement is
 /// of no effect but on the attempts where the press does not hold the delivery; one that is repeated (`$17`) adds no second
-/// attempt, and what is begun again had begun.
+/// attempt, and what is begun again had begun. What has come back had gone out: there is no doubt of it.
 const TURN: &str = "
     WITH told AS (
         SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -103,9 +103,10 @@ const TURN: &str = "
         SELECT d.id, d.edition, d.begun FROM delivery d WHERE d.id = ANY($1) OR d.id = ANY($12) ORDER BY d.id FOR UPDATE
     ), held AS (
         UPDATE delivery d
-        SET state = CASE WHEN t.state = 0 AND e.state = 'withdrawn' THEN 7 ELSE t.state END,
+        SET state = CASE WHEN d.returned IS NOT NULL AND (t.state = 6 OR t.state = 0 AND d.doubts > 0) THEN 3
+                         WHEN t.state = 0 AND e.state = 'withdrawn' THEN 7 ELSE t.state END,
             press = NULL, lease = NULL, ended = t.ended, due = coalesce(t.due, d.due),
-            tries = d.tries + t.tries, doubts = d.doubts + t.doubts,
+            tries = d.tries + t.tries, doubts = d.doubts + CASE WHEN d.returned IS NULL THEN t.doubts ELSE 0 END,
             first_try = CASE WHEN t.tries > 0 THEN coalesce(d.first_try, d.begun) ELSE d.first_try END
         FROM told t JOIN locked l ON l.id = t.id JOIN edition e ON e.id = l.edition
         WHERE d.id = l.id AND d.press = t.press
