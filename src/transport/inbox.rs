@@ -91,7 +91,7 @@ impl Inbox {
     pub async fn open(&self) -> Result<Session, InboxError> {
         Ok(match self {
             Inbox::Maildir(folder) => Session::Maildir(maildir::Maildir::open(folder)?),
-            Inbox::Mbox { file, place } => Session::Mbox(mbox::Mbox::open(file, place)?),
+            Inbox::Mbox { file, place } => Session::Mbox(mbox::Mbox::open(file, place).await?),
             Inbox::Imap(options) => Session::Imap(Box::new(imap::Mailbox::open(options).await?)),
         })
     }
