@@ -40,6 +40,7 @@ async fn main() {
         database: at.database,
         tls: Tls::Off,
         connections: at.connections,
+        limit: postgres::LIMIT,
     };
     let ours = ours(&options, workers, deliveries).await;
     let bare = bare(&options, workers, deliveries).await;

@@ -20,6 +20,9 @@ const GROUP: usize = 512;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A server that answers nothing for so long is taken for lost.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The server itself gives a statement up after this. A turn has two at most: a turn that is repeated because nothing was heard
+/// of it is not at work there any more.
+pub(super) const STATEMENT: Duration = Duration::from_secs(14);
 
 /// One step of one line.
 #[derive(Debug)]
@@ -41,12 +44,14 @@ type Answer = Result<Vec<DeliveryId>, StoreError>;
 #[derive(Debug)]
 pub(super) struct Turns {
     queue: mpsc::UnboundedSender<(Turn, oneshot::Sender<Answer>)>,
+    connections: usize,
 }
 
 impl Turns {
     /// Begins a task that ends with the last sender.
     pub(super) fn start(pool: Pool) -> Self {
         let (queue, mut turns) = mpsc::unbounded_channel();
+        let connections = pool.most();
         tokio::spawn(async move {
             let mut group = vec![];
             while turns.recv_many(&mut group, GROUP).await > 0 {
@@ -62,7 +67,12 @@ impl Turns {
                 }
             }
         });
-        Turns { queue }
+        Turns { queue, connections }
+    }
+
+    /// As many as it opens at most.
+    pub(super) fn connections(&self) -> usize {
+        self.connections
     }
 
     /// Takes a turn; answers those of `begin` that may go, once it is durable.
@@ -188,11 +198,13 @@ impl<'a> Rows<'a> {
 
     async fn say(&self, pool: &Pool, again: bool) -> Result<HashSet<i64>, Fault> {
         let mut client = pool.client().await?;
-        let Ok(said) = tokio::time::timeout(SILENCE, self.say_on(&mut client, again)).await else {
-            // Not for the next: what was asked may still be at work there.
+        let said = tokio::time::timeout(SILENCE, self.say_on(&mut client, again)).await;
+        let late = said.is_err();
+        let said = said.unwrap_or_else(|_| Err(Fault::Away("the database does not answer".to_owned())));
+        if late || said.as_ref().is_err_and(Fault::is_of_the_server) {
+            // Not for the next: what was asked may still be at work there, or it leads to where nothing can be written.
             drop(Client::take(client));
-            return Err(Fault::Away("the database does not answer".to_owned()));
-        };
+        }
         said
     }
 
