@@ -104,7 +104,7 @@ impl Session {
     /// [`InboxError`].
     pub async fn next(&mut self) -> Result<Vec<Item>, InboxError> {
         match self {
-            Session::Maildir(maildir) => maildir.next(),
+            Session::Maildir(maildir) => Ok(maildir.next()),
             Session::Mbox(mbox) => mbox.next(),
             Session::Imap(mailbox) => mailbox.next().await,
         }

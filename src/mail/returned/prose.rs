@@ -197,10 +197,15 @@ pub(super) fn read(mail: &Message, parts: &Parts) -> Option<Vec<Outcome>> {
     let named = head(mail, "X-Failed-Recipients").and_then(|value| addresses(value).next());
     let (sender, about, empty) = looks(mail);
     // An empty return path is that of answering machines too, and people write subjects as servers do. So what says that it
-    // answers by itself does, and nothing is made of an empty return path alone, unless a server's reply stands in the text.
-    let replied = || Said::in_text(text).is_some_and(|said| said.status.is_some());
-    let bounces = || if automatic::answers(mail, parts) { about && replied() } else { about || empty && replied() };
-    if !(named.is_some() || sender || bounces()) {
+    // answers by itself does, unless it has a server's subject and its reply; and nothing is made of an empty return path alone,
+    // unless that reply has a status.
+    let reply = Said::in_text(text);
+    let bounces = if automatic::answers(mail, parts) {
+        about && reply.is_some()
+    } else {
+        about || empty && reply.is_some_and(|said| said.status.is_some())
+    };
+    if !(named.is_some() || sender || bounces) {
         return None;
     }
     let delayed = says(&DELAYED) && !says(&GIVEN_UP);

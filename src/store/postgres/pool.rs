@@ -100,7 +100,7 @@ impl Pool {
             }
         };
         // The server gives up a little sooner than we do, so that it is not still at work on what we have told to have failed.
-        let session = format!("{SESSION}; SET statement_timeout = '{}ms'", (limit - limit / 10).as_millis());
+        let session = format!("{SESSION}; SET statement_timeout = '{}ms'", limit.mul_f64(0.9).as_millis());
         let settings = Hook::async_fn(move |client, _| {
             let session = session.clone();
             Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })

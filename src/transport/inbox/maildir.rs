@@ -27,7 +27,7 @@ impl Maildir {
         self.left.len()
     }
 
-    pub(super) fn next(&mut self) -> Result<Vec<Item>, InboxError> {
+    pub(super) fn next(&mut self) -> Vec<Item> {
         let (mut items, mut bytes) = (vec![], 0);
         while items.len() < BATCH
             && bytes < BATCH_BYTES
@@ -43,11 +43,11 @@ impl Maildir {
                     continue;
                 }
                 Ok(_) => {}
-            };
+            }
             bytes += message.len();
             items.push(Item { message, ticket: Ticket::File(path) });
         }
-        Ok(items)
+        items
     }
 
     /// Moves them to those that were seen; those for people are flagged.
