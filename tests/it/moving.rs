@@ -197,7 +197,7 @@ async fn what_others_write_while_the_ledger_moves_is_on_the_server_or_is_refused
         for n in 0..100_000 {
             let address = format!("other{n}@example.net").parse().unwrap();
             match others.suppress(&address, SuppressionReason::Manual, "", Utc::now()).await {
-                Ok(_) => began.take().into_iter().for_each(|began| began.send(()).unwrap()),
+                Ok(()) => began.take().into_iter().for_each(|began| began.send(()).unwrap()),
                 Err(error) => return (n, error),
             }
         }
