@@ -11,7 +11,7 @@ use pressrun::config::{LedgerAddress, database};
 use pressrun::delivery::{Ledger, Outcome, Reply, Settlement};
 use pressrun::digest::{Drafted, EditionId, Editions, Sealed};
 use pressrun::store::PostgresStore;
-use pressrun::store::postgres::{Options, Tls};
+use pressrun::store::postgres::{LIMIT, Options, Tls};
 use pressrun::subscriber::{Consent, Entry, Subscribers, SubscriptionState};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -40,6 +40,7 @@ async fn main() {
         database: at.database,
         tls: Tls::Off,
         connections: at.connections,
+        limit: LIMIT,
     };
     let ours = ours(&options, workers, deliveries).await;
     let bare = bare(&options, workers, deliveries).await;

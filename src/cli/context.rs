@@ -98,6 +98,7 @@ impl Context {
                     database: at.database.clone(),
                     tls: if at.tls { postgres::Tls::Verified(at.trust.clone()) } else { postgres::Tls::Off },
                     connections: at.connections,
+                    limit: postgres::LIMIT,
                 };
                 self.block_on(PostgresStore::open(&options))
                     .map(crate::store::Store::Postgres)

@@ -1,7 +1,7 @@
 //! `pressrun returns`: reads mail that comes back, and files what it says.
 
-// What nobody understood.
-mod aside;
+// What is kept for people.
+pub(super) mod aside;
 // What was read, counted.
 mod tally;
 
@@ -13,9 +13,10 @@ use super::context::{Context, Store};
 use super::{Common, Done, failures, keys};
 use crate::config::mbox;
 use crate::error::{Failure, Kind};
-use crate::press::returns::{Incoming, Options, Read, Reader};
+use crate::press::returns::{Incoming, Options, Reader};
 use crate::transport::OpenError;
 use crate::transport::inbox::{Inbox, InboxError, Item};
+use aside::Kept;
 use tally::Tally;
 
 pub(crate) use tally::Counters;
@@ -201,16 +202,33 @@ async fn file(
     tally: &mut Tally,
 ) -> Result<Vec<bool>, Failure> {
     let report = reader.read(mails, Utc::now()).await.map_err(failures::ledger)?;
+    let folder = &context.settings.returns.folder;
     let mut kept = vec![];
     for (mail, read) in mails.iter().zip(&report.read) {
-        if let Read::Undecided(why) = read {
-            aside::keep(&context.settings.returns.folder.join("unreadable"), &mail.message, why)?;
+        kept.push(aside::keep(folder, &mail.message, *read)?);
+    }
+    let of = |which| kept.iter().filter(|kept| **kept == Some(which)).count();
+    match (of(Kept::Untied), of(Kept::Full)) {
+        (0, 0) => {}
+        (mails, 0) => {
+            tracing::warn!(
+                mails,
+                "returned mail that belongs to no mail of ours is kept in {}",
+                context.shown(&folder.join("untied"))
+            );
         }
-        kept.push(matches!(read, Read::Undecided(_)));
+        (_, mails) => {
+            let untied = folder.join("untied");
+            tracing::warn!(
+                mails,
+                "returned mail that belongs to no mail of ours is not kept: there is no more room in {}",
+                context.shown(&untied)
+            );
+        }
     }
     tally.add(&report);
     context.returned.add(&report);
-    Ok(kept)
+    Ok(kept.into_iter().map(|kept| kept == Some(Kept::Unreadable)).collect())
 }
 
 /// One mail from standard input.

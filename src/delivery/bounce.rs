@@ -13,15 +13,24 @@
 //! - **Undecided** is what says too little. It counts as soft: mail that does not arrive time after time is of no use to
 //!   anybody, whatever the reason.
 //!
+//! What passes (4xx, 4.x.x) is never hard, whatever is said: a server that was asked until the queue gave up may be the one that
+//! has lost its list of users for a day, and a name that our own resolver did not find is no name that does not exist.
+//!
 //! Words go before the status, for servers use a status wrongly more often than they say something wrong: *5.1.1* with
 //! "mailbox full", *5.7.1* with "user unknown", *5.2.1* with "at a rate that" (Gmail), *5.4.1* with "recipient address
 //! rejected" (Microsoft 365 calls so whom it does not know).
+
+// What servers say, by what it means.
+mod lists;
+// How it is looked for.
+mod words;
 
 use serde::{Deserialize, Serialize};
 
 use super::Reply;
 use super::returns::News;
 use crate::mail::returned::{Action, Outcome};
+use words::Words;
 
 /// Why a mail bounced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,452 +96,79 @@ pub fn judge(outcome: &Outcome) -> (News, Option<Cause>, Reply) {
 
 /// Why a delivery failed for good, from what the other server said of it.
 pub fn cause(reply: &Reply) -> Cause {
-    let text = reply.text.to_lowercase();
-    let said = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    let accused = said(ACCUSED);
-    if said(FULL) && !accused {
-        return Cause::Full;
+    let status = reply.status.as_deref().map(parts);
+    let cause = by_words(&Words::of(&reply.text), status.unwrap_or_default())
+        .or_else(|| by_status(status?, reply.code))
+        .or_else(|| by_code(reply.code, status))
+        .unwrap_or(Cause::Undecided);
+    // What a server would have taken later says nothing for good of anybody, however often it was said.
+    let passes = (400..500).contains(&reply.code) || status.is_some_and(|(class, ..)| class == 4);
+    if passes && cause.weight() == Weight::Hard { Cause::Unavailable } else { cause }
+}
+
+/// By what is said in words. A refusal of us (X.7.x) is taken for one of the reader only where it says that there is no such
+/// mailbox, as Yandex does: of accounts, services and networks that are closed it speaks too, and means ours.
+fn by_words(said: &Words, (_, subject, _): Status) -> Option<Cause> {
+    let accused = said.say(lists::ACCUSED);
+    if said.say(lists::FULL) && !accused {
+        return Some(Cause::Full);
     }
-    if said(SENDER) || said(TOO_FAST) {
-        return Cause::Policy;
+    if accused || said.say(lists::SENDER) || said.say(lists::TOO_FAST) {
+        return Some(Cause::Policy);
     }
-    if !accused {
-        if said(NO_DOMAIN) {
-            return Cause::NoDomain;
-        }
+    let about_us = subject == 7;
+    let of_others = [
         // Of a name that could not be resolved at the moment nothing is known.
-        if said(LATER) {
-            return Cause::Unavailable;
-        }
-        if said(NO_MAILBOX) {
-            return Cause::NoMailbox;
-        }
-        if said(CLOSED) {
-            return Cause::Closed;
-        }
-    }
-    if accused {
-        return Cause::Policy;
-    }
-    if said(LOOP) {
-        return Cause::Loop;
-    }
-    if said(TOO_LARGE) {
-        return Cause::TooLarge;
-    }
-    let by_status = reply.status.as_deref().map_or(Cause::Undecided, by_status);
-    match by_status {
-        Cause::Undecided => by_code(reply.code, reply.status.as_deref().unwrap_or_default()),
-        known => known,
-    }
+        (said.say(lists::LATER), Cause::Unavailable),
+        (said.say(lists::NO_DOMAIN), Cause::NoDomain),
+    ];
+    let found = |causes: &[(bool, Cause)]| causes.iter().find(|(said, _)| *said).map(|(_, cause)| *cause);
+    let closed = said.say(lists::CLOSED) && said.say(lists::SOMEBODY);
+    found(&of_others)
+        .filter(|_| !about_us)
+        .or_else(|| said.say(lists::NO_MAILBOX).then_some(Cause::NoMailbox))
+        .or_else(|| (closed && !about_us).then_some(Cause::Closed))
+        .or_else(|| found(&[(said.say(lists::LOOP), Cause::Loop), (said.say(lists::TOO_LARGE), Cause::TooLarge)]))
+}
+
+/// Class, subject and detail of a status; 0 for what is none.
+type Status = (u16, u16, u16);
+
+fn parts(status: &str) -> Status {
+    let mut parts = status.split('.');
+    let mut part = || parts.next().and_then(|part| part.parse::<u16>().ok()).unwrap_or_default();
+    (part(), part(), part())
 }
 
 /// RFC 3463, and what large systems have added to it.
-fn by_status(status: &str) -> Cause {
-    let mut parts = status.split('.');
-    let mut part = || parts.next().and_then(|part| part.parse::<u16>().ok()).unwrap_or_default();
-    let (class, subject, detail) = (part(), part(), part());
-    match (class, subject, detail) {
+fn by_status(status: Status, code: u16) -> Option<Cause> {
+    Some(match status {
         // "No mail is accepted for this domain" (RFC 7505) and Exchange's "recipient not found" share 5.1.10.
         (5, 1, 1 | 3 | 10) => Cause::NoMailbox,
         // 5.4.4 is "unable to route"; 5.4.310 Exchange's "domain does not exist".
         (5, 1, 2) | (5, 4, 4 | 310) => Cause::NoDomain,
+        // A host that takes nothing (521, RFC 7504) takes nothing from us: AOL says so with 5.2.1.
+        (5, 2, 1) if code == 521 => Cause::Policy,
         (5, 1, 6) | (5, 2, 1) => Cause::Closed,
         (_, 2, 2) => Cause::Full,
         (_, 2, 3) | (_, 3, 4) => Cause::TooLarge,
         (_, 4, 6) => Cause::Loop,
-        (_, 1, 7 | 8) | (_, 6 | 7, _) => Cause::Policy,
+        // Exchange's 5.2.121 and 5.2.122: so much an hour to one mailbox.
+        (_, 1, 7 | 8) | (_, 2, 121 | 122) | (_, 6 | 7, _) => Cause::Policy,
         (_, 3, 1 | 2) | (_, 4, 1..=3 | 5 | 7) | (5, 4, 300..=399) | (4, _, _) => Cause::Unavailable,
-        _ => Cause::Undecided,
-    }
+        _ => return None,
+    })
 }
 
 /// RFC 5321 section 4.2.3; for servers that say nothing else. 550 and 554 are used for everything.
-fn by_code(code: u16, status: &str) -> Cause {
+fn by_code(code: u16, status: Option<Status>) -> Option<Cause> {
     match code {
-        521 | 556 => Cause::NoDomain,
-        552 if status.is_empty() => Cause::Full,
-        400..500 => Cause::Unavailable,
-        _ => Cause::Undecided,
+        556 => Some(Cause::NoDomain),
+        552 if status.is_none() => Some(Cause::Full),
+        400..500 => Some(Cause::Unavailable),
+        _ => None,
     }
 }
-
-/// The mailbox is full. Before the others: some say it with "user" and "unknown".
-const FULL: &[&str] = &[
-    "mailbox full",
-    "mailbox is full",
-    "mailbox for user is full",
-    "inbox is full",
-    "inbox is out of storage",
-    "out of storage space",
-    "over quota",
-    "overquota",
-    "over the quota",
-    "quota exceeded",
-    "quota exceded",
-    "exceeded quota",
-    "exceeds quota",
-    "quotaexceeded",
-    "mailbox quota",
-    "disk quota",
-    "storage quota",
-    "mailfolder is full",
-    "folder is full",
-    "user is over",
-    "mailbox size limit",
-    "mailbox exceeds",
-    "mailbox has exceeded",
-    "exceeded storage",
-    "storage allocation exceeded",
-    "insufficient disk space",
-    "not enough storage space",
-    "maildir over",
-    "maildir delivery failed: the user's maildir",
-    "boîte pleine",
-    "boite pleine",
-    "postfach voll",
-    "postfach ist voll",
-    "postfach des empfängers ist voll",
-    "buzón lleno",
-    "casella piena",
-    "mailbox vol",
-    "ящик переполнен",
-    "邮箱空间不足",
-    "收件人邮箱已满",
-];
-
-/// It is about who sends: never about the reader, whatever else is said to be unknown or to be missing.
-const SENDER: &[&str] = &[
-    "sender address rejected",
-    "sender rejected",
-    "sender domain",
-    "sender verify",
-    "sender verification",
-    "sender denied",
-    "sender is not",
-    "sender not",
-    "sending domain",
-    "sender address domain",
-    "domain of sender",
-    "from domain",
-    "mail from domain",
-    "reverse dns",
-    "rdns",
-    "ptr record",
-    "helo",
-    "envelope from",
-];
-
-/// A rate, not a person.
-const TOO_FAST: &[&str] = &[
-    "at a rate that",
-    "receiving mail too quickly",
-    "too many messages",
-    "rate limit",
-    "ratelimit",
-    "throttl",
-    "too many connections",
-    "too many recipients",
-    "sending limit",
-    "greylist",
-    "graylist",
-    "unusual rate",
-    "grey-list",
-];
-
-/// Spam, reputation, authentication, content.
-const ACCUSED: &[&str] = &[
-    "spam",
-    "junk",
-    "unsolicited",
-    "blacklist",
-    "black list",
-    "blocklist",
-    "block list",
-    "blocked",
-    "blocking",
-    "banned",
-    "dnsbl",
-    " rbl",
-    "spamhaus",
-    "spamcop",
-    "barracudacentral",
-    "sorbs",
-    "reputation",
-    "dmarc",
-    "spf",
-    "dkim",
-    "unauthenticated",
-    "authentication required",
-    "authentication checks",
-    "not authenticated",
-    "senderbase",
-    "policy reasons",
-    "policy violation",
-    "local policy",
-    "security polic",
-    "message policy",
-    "due to policy",
-    "organizational policy",
-    "content rejected",
-    "message content",
-    "prohibited",
-    "virus",
-    "malware",
-    "phish",
-    "suspicious",
-    "relay access denied",
-    "relaying denied",
-    "relay not permitted",
-    "not permitted to relay",
-    "unable to relay",
-    "does not like recipient",
-    "rejected by policy",
-    "not rfc",
-    "rfc 5322",
-    "rfc5322",
-    "restricted to authenticated",
-    "rst.notauthorized",
-    "rst.authrequired",
-    "not authorized to send",
-    "only accept messages from",
-    "delivery not authorized",
-    "message refused by",
-    "bulk mail",
-    "bad url",
-    "score",
-    "feedback loop",
-    "complaint",
-    "(s3150)",
-    "(s3140)",
-    "csi",
-    "cloudmark",
-];
-
-/// There is no such domain, or it takes no mail.
-const NO_DOMAIN: &[&str] = &[
-    "domain not found",
-    "domain name not found",
-    "domain does not exist",
-    "domain doesn't exist",
-    "no such domain",
-    "unknown domain",
-    "unrouteable mail domain",
-    "unrouteable address",
-    "nonexistentdomain",
-    "non-existent domain",
-    "non-existent host",
-    "nxdomain",
-    "unknown host",
-    "host unknown",
-    "host not found",
-    "no such host",
-    "couldn't find any host",
-    "could not find any host",
-    "couldn't find a mail exchanger",
-    "no mx for",
-    "no mx record",
-    "no mail server",
-    "null mx",
-    "nullmx",
-    "does not accept mail",
-    "do not accept mail",
-    "name service error for name",
-    "no dns data",
-    "name or service not known",
-    "address domain reserved",
-    "bad destination host",
-    "cannot resolve address for domain",
-    "域名不存在",
-];
-
-/// It passed, or would have.
-const LATER: &[&str] = &[
-    "temporarily disabled",
-    "temporarily unavailable",
-    "temporarily suspended",
-    "temporarily inactive",
-    "temporary failure",
-    "temporary lookup",
-    "temporary local problem",
-    "retry timeout exceeded",
-    "retry time not reached",
-    "timed out",
-    "timeout",
-    "time-out",
-    "connection refused",
-    "connection reset",
-    "connection dropped",
-    "lost connection",
-    "could not be contacted",
-    "couldn't be contacted",
-    "no route to host",
-    "network is unreachable",
-    "network unreachable",
-    "delivery time expired",
-    "message expired",
-    "too long in the queue",
-    "in the queue too long",
-    "expired in queue",
-    "has been in the queue",
-    "could not be delivered for",
-    "wasn't able to establish an smtp connection",
-    "did not respond",
-    "server unavailable",
-    "service unavailable",
-    "not responding",
-    "try again",
-];
-
-/// Nobody has this address.
-const NO_MAILBOX: &[&str] = &[
-    "user unknown",
-    "unknown user",
-    "user is unknown",
-    "unknown recipient",
-    "recipient unknown",
-    "unknown address",
-    "address unknown",
-    "unknown local part",
-    "unknown local-part",
-    "unknown mailbox",
-    "mailbox unknown",
-    "unknown account",
-    "unknown or illegal alias",
-    "no such user",
-    "no such recipient",
-    "no such mailbox",
-    "no such account",
-    "no such address",
-    "no such person",
-    "no such local user",
-    "no such email",
-    "no mailbox here",
-    "no mailbox by that name",
-    "no mailbox found",
-    "no account by that name",
-    "no user with that name",
-    "isn't a valid mailbox",
-    "not a valid mailbox",
-    "not a valid user",
-    "not a valid recipient",
-    "not a known user",
-    "not our customer",
-    "not listed in",
-    "not in directory",
-    "not found in",
-    "user not found",
-    "user not exist",
-    "user doesn't have",
-    "user does not exist",
-    "user doesn't exist",
-    "mailbox does not exist",
-    "mailbox not found",
-    "mailbox unavailable",
-    "mailbox is unavailable",
-    "mailbox invalid",
-    "invalid mailbox",
-    "invalid recipient",
-    "invalid user",
-    "invalid address",
-    "bad destination mailbox address",
-    "account does not exist",
-    "account doesn't exist",
-    "account that you tried to reach does not exist",
-    "recipient not found",
-    "recipientnotfound",
-    "recipnotfound",
-    "adr.recipientnotfound",
-    "adr.exrecipnotfound",
-    "recipient address rejected: access denied",
-    "recipient address rejected: undeliverable",
-    "recipient does not exist",
-    "recipient no found",
-    "recipient rejected",
-    "recipients rejected",
-    "address does not exist",
-    "address doesn't exist",
-    "address not found",
-    "address couldn't be found",
-    "address could not be found",
-    "wasn't found at",
-    "couldn't be found",
-    "non-existent",
-    "does not exist here",
-    "addressee unknown",
-    "unknown addressee",
-    "undeliverable address",
-    "dd this user",
-    "there is no one at this address",
-    "person was not found",
-    "adresse d'au moins un destinataire invalide",
-    "destinataire inconnu",
-    "utilisateur inconnu",
-    "empfänger unbekannt",
-    "benutzer unbekannt",
-    "unbekannter empfänger",
-    "usuario desconocido",
-    "no existe",
-    "utente sconosciuto",
-    "gebruiker onbekend",
-    "пользователь не найден",
-    "пользователя не существует",
-    "недопустимый ящик",
-    "收件人不存在",
-    "用户不存在",
-    "あて先が見つかりません",
-];
-
-/// Somebody had this address.
-const CLOSED: &[&str] = &[
-    "disabled",
-    "inactive",
-    "deactivated",
-    "suspended",
-    "account closed",
-    "account is closed",
-    "account has been closed",
-    "mailbox closed",
-    "no longer",
-    "has moved",
-    "was terminated",
-    "terminated account",
-    "account expired",
-    "account has expired",
-    "discontinued",
-    "retired",
-    "frozen",
-    "not active",
-    "locked",
-    "n'est plus",
-    "nicht mehr",
-    "ya no",
-    "заблокирован",
-    "邮箱已停用",
-];
-
-const LOOP: &[&str] = &[
-    "too many hops",
-    "hop count",
-    "loops back to myself",
-    "mail loop",
-    "routing loop",
-    "loop detected",
-    "mail forwarding loop",
-];
-
-const TOO_LARGE: &[&str] = &[
-    "message too large",
-    "message is too large",
-    "message is too big",
-    "too large for this",
-    "message size exceeds",
-    "size limit",
-    "exceeds size",
-    "exceeded maximum message size",
-    "exceeds maximum message size",
-    "larger than",
-];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -587,6 +223,7 @@ mod tests {
             ("552 no", Cause::Full),
             ("552 5.5.2 no", Cause::Undecided),
             ("556 no", Cause::NoDomain),
+            ("521 no", Cause::Undecided),
             ("451 no", Cause::Unavailable),
             ("", Cause::Undecided),
         ] {
@@ -603,9 +240,64 @@ mod tests {
         says("550 5.1.1 Message blocked: unknown user or spam", Cause::Policy);
         says("550 5.1.8 Sender address rejected: Domain not found", Cause::Policy);
         says("550 5.1.0 Sender rejected: no such user", Cause::Policy);
-        says("450 4.1.2 Recipient address rejected: Domain not found", Cause::NoDomain);
+        says("550 5.1.2 Recipient address rejected: Domain not found", Cause::NoDomain);
         says("554 5.2.1 account temporarily disabled", Cause::Unavailable);
         says("554 5.2.1 account disabled", Cause::Closed);
+    }
+
+    #[test]
+    fn what_passes_is_never_hard() {
+        says("450 4.1.2 Recipient address rejected: Domain not found", Cause::Unavailable);
+        says("450 Requested mail action not taken: mailbox unavailable", Cause::Unavailable);
+        says("450 4.1.1 <a@b.example>: User unknown in local recipient table", Cause::Unavailable);
+        says("452 4.2.0 Mailbox locked", Cause::Unavailable);
+        let resolver = "Host or domain name not found. Name service error for name=b.example type=MX: Host not found";
+        let reply = |status: Option<&str>, text: String| Reply { code: 0, status: status.map(str::to_owned), text };
+        assert_eq!(cause(&reply(Some("4.4.3"), format!("{resolver}, try again"))), Cause::Unavailable);
+        assert_eq!(cause(&reply(Some("4.1.1"), "User unknown".to_owned())), Cause::Unavailable);
+        assert_eq!(cause(&reply(None, format!("{resolver}, try again"))), Cause::Unavailable);
+        assert_eq!(cause(&reply(Some("5.4.4"), resolver.to_owned())), Cause::NoDomain);
+    }
+
+    #[test]
+    fn who_refuses_us_says_nothing_of_the_reader() {
+        for line in [
+            "550 Outgoing mail from \"small-paper.example\" has been suspended.",
+            "521 5.2.1 :  AOL will not accept delivery of this message.",
+            "521 5.2.1 (CON:B1)",
+            "550 We do not accept mail from dynamic IPs",
+            "554 This host does not accept mail from your server",
+            "550 5.7.1 Your sending account has been suspended",
+            "550 5.7.1 The account has been suspended for this network",
+            "554 Mail is no longer accepted from this network",
+            "550 5.7.10 TLS has been disabled",
+            "550 IP 198.51.100.5 not listed in DNS",
+            "550 5.7.708 Service unavailable. Access denied, traffic not accepted from this IP",
+            "550 5.7.705 Service unavailable. Access denied, tenant has exceeded threshold",
+            "550 5.7.1 unknown host",
+            "550 jo@b.example is not accepting mail from this sender",
+        ] {
+            says(line, Cause::Policy);
+        }
+        says("454 TLS has been disabled", Cause::Unavailable);
+        says("550 TLS has been disabled", Cause::Undecided);
+        says("550 5.7.1 No such user!", Cause::NoMailbox);
+        says("556 5.1.10 Domain does not accept mail (nullMX)", Cause::NoDomain);
+    }
+
+    #[test]
+    fn names_say_nothing() {
+        for (line, wanted) in [
+            ("550 5.1.1 <jo@physicsinstitute.example>: User unknown", Cause::NoMailbox),
+            ("550 5.1.1 <jo@michelob.example>: User unknown", Cause::NoMailbox),
+            ("550 5.1.1 <complaint@score.example>: User unknown", Cause::NoMailbox),
+            ("550 5.1.1 host mx.antispam.example said: no such user", Cause::NoMailbox),
+            ("554 host mx.frozenfoods.example[192.0.2.7] said: no", Cause::Undecided),
+            ("550 <account@mx.unlocked.example> cannot be reached", Cause::Undecided),
+            ("550 account unlocked", Cause::Undecided),
+        ] {
+            says(line, wanted);
+        }
     }
 
     #[test]

@@ -261,6 +261,7 @@ mod tests {
             ("25.2.0.192.in-addr.arpa", Kind::Ptr, &["mail.paper.example"]),
             ("mail.paper.example", Kind::Address, &["192.0.2.25"]),
             ("paper.example", Kind::Mx, &["mx.paper.example"]),
+            ("mx.paper.example", Kind::Address, &["2001:db8::26"]),
         ]);
         assert!(good.iter().all(|f| f.verdict == Verdict::Fine), "{good:#?}");
         let about: Vec<&str> = good.iter().map(|f| f.about).collect();

@@ -3,7 +3,8 @@
 //!
 //! Kinds are told apart by structure, and by words only where there is none. First reports, which are meant for machines:
 //! complaints (ARF, RFC 5965) and delivery status notifications (RFC 3464). Then the bounces of servers that never learned
-//! to write these. Then challenges, then what answers by itself (RFC 3834). What is none of them is said to be undecided.
+//! to write these, unless they say to answer by themselves. Then challenges, then what answers by itself (RFC 3834). What is none
+//! of them is said to be undecided.
 
 // What answers by itself.
 mod automatic;

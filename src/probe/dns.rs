@@ -56,6 +56,10 @@ impl Dns {
                         all.extend(more);
                         Answer::Found(all)
                     }
+                    // What is known counts: some servers of names do not answer for a family that they have nothing of.
+                    (Answer::Found(one), Answer::Failed(_)) | (Answer::Failed(_), Answer::Found(one)) => {
+                        Answer::Found(one)
+                    }
                     (Answer::Failed(because), _) | (_, Answer::Failed(because)) => Answer::Failed(because),
                     (Answer::Nothing, other) | (other, Answer::Nothing) => other,
                 }

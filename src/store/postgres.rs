@@ -27,6 +27,7 @@ mod turns;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::{StoreError, row, rules};
 use crate::subscriber::ErasureKey;
@@ -51,7 +52,13 @@ pub struct Options {
     pub tls: Tls,
     /// Connections at once, at most.
     pub connections: usize,
+    /// One piece of work may take so long: what has no answer then is given up. See [`LIMIT`].
+    pub limit: Duration,
 }
+
+/// The usual [`Options::limit`]: a million deliveries are approved in less, and whoever waits for a server that takes everything
+/// and answers nothing must be told some time.
+pub const LIMIT: Duration = Duration::from_mins(10);
 
 /// How the line to the server is protected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,9 +85,10 @@ impl PostgresStore {
     /// # Errors
     /// All of [`StoreError`] but `Stopped`.
     pub async fn open(options: &Options) -> Result<Self, StoreError> {
-        let pool = Pool::new(options)?;
+        // Turns have a connection of their own, with limits of its own.
+        let pool = Pool::new(options, options.connections.max(2) - 1, options.limit)?;
         schema::migrate(&pool).await?;
-        let turns = Turns::start(pool.clone());
+        let turns = Turns::start(Pool::new(options, 1, turns::STATEMENT)?);
         Ok(PostgresStore { pool, turns, erasure: None, callers_clock: false })
     }
 

@@ -100,21 +100,18 @@ impl SqliteStore {
             .await
     }
 
-    /// Marks the ledger as one that goes on elsewhere: it is never opened again, so that no old configuration sends from it.
-    ///
-    /// # Errors
-    /// As all writing.
-    pub async fn close_for_good(&self) -> Result<(), StoreError> {
-        self.writer.write(schema::close).await
-    }
-
-    /// Reads with a connection of its own.
-    pub(in crate::store) async fn read<T, F>(&self, work: F) -> Result<T, StoreError>
+    /// Lets somebody read everything while nobody can write, and then marks the ledger as one that goes on elsewhere: it is never
+    /// opened again, so that no old configuration sends from it, and whoever has it open can write nothing more.
+    pub(in crate::store) async fn give_away<F>(&self, take: F) -> Result<(), StoreError>
     where
-        T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+        F: FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
     {
-        self.readers.read(work).await
+        self.writer
+            .write(move |db| {
+                take(db)?;
+                schema::close(db)
+            })
+            .await
     }
 
     /// Writes a copy of the ledger as it stands into a new file, while everything goes on.
@@ -168,9 +165,12 @@ fn connect(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
-        let rusqlite::Error::SqliteFailure(code, _) = &error else {
+        let rusqlite::Error::SqliteFailure(code, said) = &error else {
             return StoreError::Database(error.to_string());
         };
+        if said.as_deref() == Some(schema::CLOSED) {
+            return StoreError::Moved;
+        }
         match code.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
                 StoreError::Locked

@@ -91,7 +91,7 @@ impl Inbox {
     pub async fn open(&self) -> Result<Session, InboxError> {
         Ok(match self {
             Inbox::Maildir(folder) => Session::Maildir(maildir::Maildir::open(folder)?),
-            Inbox::Mbox { file, place } => Session::Mbox(mbox::Mbox::open(file, place)?),
+            Inbox::Mbox { file, place } => Session::Mbox(mbox::Mbox::open(file, place).await?),
             Inbox::Imap(options) => Session::Imap(Box::new(imap::Mailbox::open(options).await?)),
         })
     }
@@ -104,7 +104,7 @@ impl Session {
     /// [`InboxError`].
     pub async fn next(&mut self) -> Result<Vec<Item>, InboxError> {
         match self {
-            Session::Maildir(maildir) => maildir.next(),
+            Session::Maildir(maildir) => Ok(maildir.next()),
             Session::Mbox(mbox) => mbox.next(),
             Session::Imap(mailbox) => mailbox.next().await,
         }

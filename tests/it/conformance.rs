@@ -847,6 +847,36 @@ pub async fn what_comes_back_early_or_of_the_uncertain_is_not_lost<S: Store>(sto
     assert_eq!(store.counts(edition).await.unwrap().bounced, 2);
 }
 
+/// A reader whose mailbox is full is not sent the same again because its press was killed before it knew.
+pub async fn what_came_back_is_never_sent_again<S: Store>(store: S) {
+    let names = ["ana", "ben", "eva", "ida", "uli"];
+    let edition = approved(&store, &names).await;
+    let ids: Vec<_> = claim(&store, "gone", edition, 5).await.iter().map(|c| c.id).collect();
+    let bounce = |n: usize| vec![returned(u8::try_from(n).unwrap(), ids[n], News::Bounced, Some(Cause::Full))];
+    begin(&store, "gone", &ids).await;
+    // While they are in flight: of one the answer is never known, of the other the press itself is in doubt.
+    file(&store, [bounce(0), bounce(1)].concat(), later(1)).await;
+    settle(&store, "gone", ids[1], Outcome::Uncertain).await;
+    assert_eq!(store.rescue(true, UncertainPolicy::Resend, now()).await.unwrap(), 3);
+    assert_eq!(state(&store, edition, "ana").await, DeliveryState::Bounced);
+    assert_eq!(state(&store, edition, "ben").await, DeliveryState::Bounced);
+    // The others are to be sent again. What comes back now is of the first time.
+    file(&store, bounce(2), later(2)).await;
+    let again: Vec<_> = claim(&store, "p", edition, 5).await.iter().map(|c| c.id).collect();
+    assert_eq!(again, ids[3..]);
+    file(&store, bounce(3), later(2)).await;
+    assert_eq!(begin(&store, "p", &again).await, ids[4..]);
+    file(&store, bounce(4), later(2)).await;
+    settle(&store, "p", ids[4], Outcome::Deferred(later(1))).await;
+    for name in names {
+        assert_eq!(state(&store, edition, name).await, DeliveryState::Bounced, "{name}");
+    }
+    assert_eq!(store.claim(&"p".to_owned(), edition, 5, LEASE, later(3600)).await.unwrap(), []);
+    assert!(store.finish(edition, later(3)).await.unwrap());
+    let counts = store.counts(edition).await.unwrap();
+    assert_eq!((counts.bounced, counts.doubtful), (5, 3));
+}
+
 pub async fn soft_bounces_end_patience_unless_a_mail_arrives_in_between<S: Store>(store: S) {
     const WEEK: i64 = 7 * 24 * 3600;
     let soft = |mark, id| returned(mark, id, News::Bounced, Some(Cause::Full));
@@ -1001,6 +1031,7 @@ suite! {
     what_comes_back_settles_its_delivery_once
     a_complaint_is_not_undone_by_a_bounce
     what_comes_back_early_or_of_the_uncertain_is_not_lost
+    what_came_back_is_never_sent_again
     soft_bounces_end_patience_unless_a_mail_arrives_in_between
     bounces_from_before_a_suppression_was_lifted_count_no_more
     a_destination_that_complained_is_remembered_for_an_hour

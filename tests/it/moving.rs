@@ -1,5 +1,8 @@
 //! A ledger moves from its file to a server, whole or not at all, and goes on there.
 
+use chrono::Utc;
+use pressrun::store::{SqliteStore, StoreError};
+use pressrun::subscriber::{Subscribers, SuppressionReason};
 use std::collections::BTreeMap;
 
 use crate::support::postgres;
@@ -177,6 +180,37 @@ fn a_ledger_moves_into_an_empty_database_only_and_not_under_a_press() {
     let copy =
         room.run(&["--config", "other.yaml", "ledger", "backup", "copy"]).failed(2, &["pg_dump", "--format=custom"]);
     assert!(copy.err.contains(&database.options.database));
+}
+
+/// Pages and imports write while the ledger moves: what they were told to be done is on the server, and what comes later is
+/// refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_others_write_while_the_ledger_moves_is_on_the_server_or_is_refused() {
+    let Some(database) = postgres::database() else { return };
+    let room = Room::small(3_000);
+    tokio::task::block_in_place(|| room.run(&["run", "--now"]).fine());
+    let file = room.path("var/ledger.sqlite");
+    let others = SqliteStore::open(&file).unwrap();
+    let (began, begins) = tokio::sync::oneshot::channel();
+    let writing = tokio::spawn(async move {
+        let mut began = Some(began);
+        for n in 0..100_000 {
+            let address = format!("other{n}@example.net").parse().unwrap();
+            match others.suppress(&address, SuppressionReason::Manual, "", Utc::now()).await {
+                Ok(()) => began.take().into_iter().for_each(|began| began.send(()).unwrap()),
+                Err(error) => return (n, error),
+            }
+        }
+        panic!("it can be written to for ever");
+    });
+    begins.await.unwrap();
+    let (from, into) = (SqliteStore::open(&file).unwrap(), database.store().await);
+    let (_, closed) = into.take_over(&from).await.unwrap();
+    closed.unwrap();
+    let (written, error) = writing.await.unwrap();
+    assert_eq!(error, StoreError::Moved);
+    let there = postgres::server().unwrap().sql(&database.options.database, "SELECT count(*) FROM suppression");
+    assert_eq!(there, written.to_string());
 }
 
 /// What is in a database: its columns, in words.

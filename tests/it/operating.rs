@@ -256,12 +256,12 @@ fn the_documented_nginx_passes_on_readers_one_click_and_feeds_to_an_unprivileged
 fn systemd_takes_the_documented_units() {
     let Some(analyze) = program("systemd-analyze") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let names = ["pressrun-serve.service", "pressrun.service", "pressrun.timer"];
+    let names = ["pressrun-serve.service", "pressrun-work.service", "pressrun.service", "pressrun.timer"];
     for name in names {
         let text = documented(&format!("/etc/systemd/system/{name}"));
         // It looks whether the program is there.
         let here = text.replace("/usr/local/bin/pressrun", env!("CARGO_BIN_EXE_pressrun"));
-        assert_eq!(here == text, name == names[2], "{name}");
+        assert_eq!(here == text, name == names[3], "{name}");
         std::fs::write(folder.path().join(name), here).unwrap();
     }
     let verify = || {

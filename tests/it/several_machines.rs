@@ -4,6 +4,7 @@
 mod at_once;
 mod encrypted;
 mod pace;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

@@ -17,8 +17,11 @@ const BACKUP: TimeDelta = TimeDelta::days(7);
 /// The file beside the ledger that tells when `pressrun ledger backup` was last at work.
 const BACKUP_NOTE: &str = "last-backup";
 
-/// The oldest PostgreSQL that its makers still repair.
-const OLDEST: u32 = 14;
+/// The oldest PostgreSQL that its makers still repair (14 had its last repairs in November 2026).
+const OLDEST: u32 = 15;
+
+/// Providers whose storage is durable by itself, and who run PostgreSQL without `fsync` because of that.
+const OWN_STORAGE: [&str; 1] = [".neon.tech"];
 
 /// How the ledger is, and what in it waits for a person.
 pub(super) fn look(context: &Context, store: &Store) -> Vec<Finding> {
@@ -38,7 +41,10 @@ pub(super) fn look(context: &Context, store: &Store) -> Vec<Finding> {
         }
         (crate::store::Store::Postgres(server), LedgerAddress::Postgres(at)) => {
             match context.block_on(server.condition()) {
-                Ok(condition) => findings.extend(server_findings(&at.to_string(), &condition)),
+                Ok(condition) => {
+                    let own_storage = OWN_STORAGE.iter().any(|provider| at.host.ends_with(provider));
+                    findings.extend(server_findings(&at.to_string(), &condition, own_storage));
+                }
                 Err(error) => findings.push(crossed("ledger", &failures::ledger(error))),
             }
         }
@@ -52,7 +58,7 @@ pub(super) fn look(context: &Context, store: &Store) -> Vec<Finding> {
 }
 
 /// What is to be said of a server.
-fn server_findings(at: &str, server: &Condition) -> Vec<Finding> {
+fn server_findings(at: &str, server: &Condition, own_storage: bool) -> Vec<Finding> {
     let Condition { version, .. } = server;
     let mut findings = vec![if server.broken.is_empty() {
         Finding::fine("ledger", format!("{at} is whole"))
@@ -72,6 +78,9 @@ fn server_findings(at: &str, server: &Condition) -> Vec<Finding> {
     }
     findings.push(if server.careless.is_empty() {
         Finding::fine("durable", "what was committed survives a power cut")
+    } else if own_storage {
+        let what = format!("off: {}, as is usual there: the provider's storage keeps it", server.careless.join(", "));
+        Finding::note("durable", what, "nothing, as long as the database is that provider's")
     } else {
         let what = format!("off: {}; a power cut may undo what was committed", server.careless.join(", "));
         let to_do = "set it on again: mails that the ledger forgets go out twice, and nobody knows";

@@ -2,7 +2,8 @@
 
 use super::{Finding, crossed, note};
 use crate::cli::context::Context;
-use crate::cli::{output, returns};
+use crate::cli::output;
+use crate::cli::returns::{self, aside};
 
 /// Whether each inbox can be read; what it does not do is read it.
 pub(super) async fn look(context: &Context) -> Vec<Finding> {
@@ -25,6 +26,14 @@ pub(super) async fn look(context: &Context) -> Vec<Finding> {
             }
             Err(failure) => crossed("inbox", &failure),
         });
+    }
+    for name in aside::FOLDERS {
+        let folder = settings.folder.join(name);
+        let mails = aside::count(&folder);
+        if mails > 0 {
+            let what = format!("{} in {}", output::count(mails as u64, "mail"), context.shown(&folder));
+            findings.push(note("aside", what, "read what nobody but a person understands, and throw it away"));
+        }
     }
     findings
 }

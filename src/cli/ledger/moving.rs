@@ -23,8 +23,8 @@ pub(super) fn run(common: &Common, context: &Context, to: &str) -> Done {
         return Err(Failure::new(Kind::Bug, "the server's ledger is a file"));
     };
     let told = address.to_string();
-    let copied = context.block_on(into.take_over(&from)).map_err(|e| failures::opening(&told, &e))?;
-    context.block_on(from.close_for_good()).map_err(|e| {
+    let (copied, closed) = context.block_on(into.take_over(&from)).map_err(|e| failures::opening(&told, &e))?;
+    closed.map_err(|e| {
         failures::ledger(e).hint("everything was copied, but the old ledger could not be marked: move its file away")
     })?;
     output::event(common, &serde_json::json!({ "event": "moved", "rows": copied }));

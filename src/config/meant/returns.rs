@@ -22,6 +22,8 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// More than any newsroom sends in any time.
 const MOST_BOUNCES: usize = 1_000;
 const DAY: u64 = 24 * 3600;
+/// So long that five editions of a monthly digest fit in.
+const PATIENT_DAYS: u64 = 180;
 
 const FORMS: &str = "write maildir:FOLDER, mbox:FILE, imaps://USER@HOST/FOLDER, or imap://USER@HOST/FOLDER";
 
@@ -46,7 +48,7 @@ impl Check<'_, '_> {
         let bounces = patience.and_then(|patience| patience.bounces).unwrap_or(5);
         self.between("returns.patience.bounces", bounces as usize, 1, MOST_BOUNCES);
         let within = patience.and_then(|patience| patience.within.as_deref());
-        let within = self.positive("returns.patience.within", within, Duration::from_secs(30 * DAY));
+        let within = self.positive("returns.patience.within", within, Duration::from_secs(PATIENT_DAYS * DAY));
         let every = self.positive("returns.every", written.every.as_deref(), Duration::from_mins(5));
         let texts = written.inbox.as_ref().map(|list| list.0.clone()).unwrap_or_default();
         let many = texts.len() > 1;

@@ -55,9 +55,12 @@ pub(super) fn findings(sender: &Sender<'_>, known: &Known) -> Result<Vec<Finding
         ),
         Some(says) => Finding::fine("DMARC", format!("{domain}: p={says}")),
     }];
-    let organisation = standing.organisation.as_deref();
-    let spf = aligned(sender.return_path.domain(), &domain, organisation, policy.strict_spf);
-    let dkim = sender.keys.iter().any(|(key, _)| aligned(key.domain(), &domain, organisation, policy.strict_dkim));
+    let own = (domain.as_str(), standing.organisation.as_deref());
+    let spf = aligned(sender.return_path.domain(), own, policy.strict_spf, known)?;
+    let mut dkim = false;
+    for (key, _) in sender.keys {
+        dkim |= aligned(key.domain(), own, policy.strict_dkim, known)?;
+    }
     found.push(match (spf, dkim, sender.keys.is_empty()) {
         (true, true, _) => Finding::fine("alignment", format!("SPF and DKIM both speak for {domain}")),
         (false, true, _) => Finding::note(
@@ -155,11 +158,19 @@ fn tags(text: &str) -> Option<Vec<(&str, &str)>> {
     matches!(tags.first(), Some(("v", "DMARC1"))).then_some(tags)
 }
 
-/// Whether a domain that was checked speaks for the sender's (section 4.4).
-fn aligned(checked: &str, sender: &str, organisation: Option<&str>, strict: bool) -> bool {
+/// Whether a domain that was checked speaks for the sender's, whose organisation is told beside it (section 4.4). Each belongs to
+/// the organisation that its own walk finds: a part of a domain may be one of its own.
+fn aligned(
+    checked: &str,
+    (sender, organisation): (&str, Option<&str>),
+    strict: bool,
+    known: &Known,
+) -> Result<bool, Missing> {
     let checked = checked.to_ascii_lowercase();
-    let within = |domain: &str, top: &str| domain == top || domain.strip_suffix(top).is_some_and(|d| d.ends_with('.'));
-    checked == sender || !strict && organisation.is_some_and(|top| within(&checked, top) && within(sender, top))
+    if checked == sender || strict || organisation.is_none() {
+        return Ok(checked == sender);
+    }
+    Ok(standing(&checked, known)?.organisation.as_deref() == organisation)
 }
 
 #[cfg(test)]
@@ -217,6 +228,18 @@ mod tests {
         let (from, other) = ("a@paper.town.example", "b@other.town.example");
         assert_eq!(verdicts(from, other, Some("paper.town.example"), &registry), [Fine, Note]);
         assert_eq!(verdicts(from, "b@x.paper.town.example", Some("paper.town.example"), &registry), [Fine, Fine]);
+    }
+
+    #[test]
+    fn a_part_that_is_an_organisation_of_its_own_speaks_for_itself_alone() {
+        use Verdict::{Fine, Note};
+        let records = [
+            ("_dmarc.paper.example", "v=DMARC1; p=none; rua=mailto:d@paper.example"),
+            ("_dmarc.sports.paper.example", "v=DMARC1; p=none; psd=n; rua=mailto:d@paper.example"),
+        ];
+        let key = Some("paper.example");
+        assert_eq!(verdicts("a@paper.example", "b@x.sports.paper.example", key, &records), [Fine, Note]);
+        assert_eq!(verdicts("a@paper.example", "b@arts.paper.example", key, &records), [Fine, Fine]);
     }
 
     #[test]

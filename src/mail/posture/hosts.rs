@@ -104,7 +104,7 @@ pub(super) fn mailboxes(sender: &Sender<'_>, known: &Known) -> Result<Vec<Findin
                 format!("{domain} says that it takes no mail"),
                 format!("name a mailbox elsewhere with `public: {key}:`, or change the domain's MX record"),
             ),
-            Some(host) => Finding::fine("MX", format!("mail for {domain} goes to {host}")),
+            Some(_) => exchangers(&domain, hosts, known)?,
             None if known.records(Kind::Address, &domain)?.is_empty() => Finding::wrong(
                 "MX",
                 format!("{domain} takes no mail: it has neither MX record nor address"),
@@ -118,6 +118,28 @@ pub(super) fn mailboxes(sender: &Sender<'_>, known: &Known) -> Result<Vec<Findin
         });
     }
     Ok(found)
+}
+
+/// Whether those who take a domain's mail can be found.
+fn exchangers(domain: &str, hosts: &[String], known: &Known) -> Result<Finding, Missing> {
+    let mut lost = Vec::new();
+    for host in hosts {
+        if known.records(Kind::Address, host)?.is_empty() {
+            lost.push(host.as_str());
+        }
+    }
+    let to_do = "give each host that the MX record names an address (A or AAAA), or take it out of the record";
+    Ok(match hosts.iter().find(|host| !lost.contains(&host.as_str())) {
+        Some(host) if lost.is_empty() => Finding::fine("MX", format!("mail for {domain} goes to {host}")),
+        Some(host) => {
+            let what = format!("mail for {domain} goes to {host}; {} has no address", lost.join(", "));
+            Finding::note("MX", what, to_do)
+        }
+        None => {
+            let what = format!("mail for {domain} goes to {}, which has no address", lost.join(", "));
+            Finding::wrong("MX", what, to_do)
+        }
+    })
 }
 
 #[cfg(test)]
@@ -154,11 +176,14 @@ mod tests {
             Sender { from: &mailbox, return_path: &mailbox, mailbox: &mailbox, addresses: &[], relays: &[], keys: &[] };
         for (mx, address, wanted) in [
             (&["mx.paper.example"][..], &[][..], Verdict::Fine),
+            (&["gone.paper.example", "mx.paper.example"], &[], Verdict::Note),
+            (&["gone.paper.example"], &["192.0.2.1"], Verdict::Wrong),
             (&[], &["192.0.2.1"], Verdict::Note),
             (&[], &[], Verdict::Wrong),
             (&["."], &["192.0.2.1"], Verdict::Wrong),
         ] {
-            let records = [("paper.example", Mx, mx), ("paper.example", Address, address)];
+            let host = ("mx.paper.example", Address, &["192.0.2.26"][..]);
+            let records = [("paper.example", Mx, mx), ("paper.example", Address, address), host];
             let records: Vec<_> = records.into_iter().filter(|(_, _, values)| !values.is_empty()).collect();
             let found = settle(zone(&records), |known| missing(mailboxes(&sender, known)));
             assert_eq!((found.len(), found[0].verdict), (1, wanted), "{mx:?}");

@@ -10,7 +10,10 @@ use super::{Finding, Kind, Known, Missing, Sender};
 /// Terms that ask the DNS, at most (section 4.6.4); receivers take a record with more for broken.
 const LOOKUPS: usize = 10;
 
-/// Hosts of one `mx` that are looked at, at most (section 4.6.4).
+/// Of these, so many may lead to nothing (section 4.6.4).
+const VOIDS: usize = 2;
+
+/// Hosts of one `mx`, at most (section 4.6.4); with more, the record is broken too.
 const HOSTS: usize = 10;
 
 /// Records within records are followed so far; ten look-ups cannot lead deeper.
@@ -71,22 +74,36 @@ pub(super) fn findings(sender: &Sender<'_>, way_out: &WayOut, known: &Known) -> 
         Err(Stopped::Missing(missing)) => return Err(missing),
         Err(Stopped::Broken(why)) => return Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), publish)]),
     };
-    let mut lookups = 0;
-    match count(domain, known, &mut lookups, 0) {
+    let mut cost = Cost::default();
+    match count(domain, known, &mut cost, 0) {
         Ok(()) => {}
         Err(Stopped::Missing(missing)) => return Err(missing),
         Err(Stopped::Broken(why)) => {
             return Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), "mend the record")]);
         }
     }
+    let Cost { lookups, voids } = cost;
     if lookups > LOOKUPS {
         let what = format!("the record of {domain} takes {lookups} look-ups, and receivers make {LOOKUPS}");
         let to_do = "leave out what does not send any more, or name addresses (ip4:, ip6:) instead of names";
         return Ok(vec![Finding::wrong("SPF", what, to_do)]);
     }
-    if record.directives.iter().any(|(result, mechanism)| *result == Says::Pass && *mechanism == Mechanism::All) {
-        let what = format!("the record of {domain} lets everybody send for it (+all)");
-        return Ok(vec![Finding::wrong("SPF", what, "end it with -all or ~all")]);
+    if voids > VOIDS {
+        let what = format!("{voids} names in the record of {domain} lead to nothing, and receivers allow {VOIDS}");
+        return Ok(vec![Finding::wrong("SPF", what, "leave out the names that are no more")]);
+    }
+    match open_to_all(domain, known, 0) {
+        Ok(None) => {}
+        Ok(Some(open)) => {
+            let through = if open == domain { String::new() } else { format!(", through {open}") };
+            let what = format!("the record of {domain} lets everybody send for it (+all{through})");
+            let to_do = if through.is_empty() { "end it with -all or ~all" } else { "leave that include out" };
+            return Ok(vec![Finding::wrong("SPF", what, to_do)]);
+        }
+        Err(Stopped::Missing(missing)) => return Err(missing),
+        Err(Stopped::Broken(why)) => {
+            return Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), "mend the record")]);
+        }
     }
     let told = format!("{domain} has a record, with {lookups} of {LOOKUPS} look-ups");
     let ends = record.redirect.is_some() || record.directives.iter().any(|(_, m)| *m == Mechanism::All);
@@ -165,7 +182,10 @@ fn parse(text: &str) -> Result<Record, String> {
             _ => (Says::Pass, term),
         };
         let mechanism = mechanism(rest).ok_or_else(|| format!("the record has `{term}`, which nobody understands"))?;
-        record.directives.push((result, mechanism));
+        // Nobody comes to what stands behind `all` (section 5.1).
+        if !matches!(record.directives.last(), Some((_, Mechanism::All))) {
+            record.directives.push((result, mechanism));
+        }
     }
     Ok(record)
 }
@@ -207,8 +227,17 @@ fn mechanism(term: &str) -> Option<Mechanism> {
     }
 }
 
-/// Counts the terms that ask the DNS, in the record and all that it includes: a receiver may have to go through all.
-fn count(domain: &str, known: &Known, lookups: &mut usize, depth: usize) -> Result<(), Stopped> {
+/// What a receiver may have to ask to go through a record.
+#[derive(Debug, Default)]
+struct Cost {
+    /// Terms that ask the DNS.
+    lookups: usize,
+    /// Names of theirs that lead to nothing.
+    voids: usize,
+}
+
+/// Counts in the record and all that it includes: a receiver may have to go through all. What depends on who sends is not known.
+fn count(domain: &str, known: &Known, cost: &mut Cost, depth: usize) -> Result<(), Stopped> {
     let Some(record) = record(domain, known)? else {
         return match depth {
             0 => Ok(()),
@@ -216,24 +245,60 @@ fn count(domain: &str, known: &Known, lookups: &mut usize, depth: usize) -> Resu
         };
     };
     for (_, mechanism) in &record.directives {
-        *lookups += usize::from(mechanism.asks());
-        if let Mechanism::Include(name) = mechanism {
-            follow(name, known, lookups, depth)?;
+        cost.lookups += usize::from(mechanism.asks());
+        if cost.lookups > LOOKUPS {
+            break;
+        }
+        match mechanism {
+            Mechanism::Include(name) => follow(name, known, cost, depth)?,
+            Mechanism::A(name, ..) | Mechanism::Mx(name, ..) => {
+                let name = name.as_deref().unwrap_or(domain);
+                if name.contains('%') {
+                    continue;
+                }
+                let kind = if matches!(mechanism, Mechanism::A(..)) { Kind::Address } else { Kind::Mx };
+                let found = known.records(kind, name)?.len();
+                cost.voids += usize::from(found == 0);
+                if kind == Kind::Mx && found > HOSTS {
+                    let why = format!("`mx` of {name} means {found} hosts, and receivers look at {HOSTS}");
+                    return Err(Stopped::Broken(why));
+                }
+            }
+            _ => {}
         }
     }
     if let Some(name) = record.redirect.filter(|_| !record.directives.iter().any(|(_, m)| *m == Mechanism::All)) {
-        *lookups += 1;
-        follow(&name, known, lookups, depth)?;
+        cost.lookups += 1;
+        follow(&name, known, cost, depth)?;
     }
     Ok(())
 }
 
 /// Counts on in another record, unless its name depends on who sends, or too many were counted already.
-fn follow(name: &str, known: &Known, lookups: &mut usize, depth: usize) -> Result<(), Stopped> {
-    if name.contains('%') || *lookups > LOOKUPS || depth > DEEPEST {
+fn follow(name: &str, known: &Known, cost: &mut Cost, depth: usize) -> Result<(), Stopped> {
+    if name.contains('%') || cost.lookups > LOOKUPS || depth > DEEPEST {
         return Ok(());
     }
-    count(name, known, lookups, depth + 1)
+    count(name, known, cost, depth + 1)
+}
+
+/// Whose record it is that lets everybody send, where one does: this domain's, or one that it includes or is led to.
+fn open_to_all(domain: &str, known: &Known, depth: usize) -> Result<Option<String>, Stopped> {
+    let Some(record) = record(domain, known)?.filter(|_| depth <= DEEPEST) else { return Ok(None) };
+    for (result, mechanism) in &record.directives {
+        let open = match mechanism {
+            Mechanism::All => Some(domain.to_owned()),
+            Mechanism::Include(name) if !name.contains('%') => open_to_all(name, known, depth + 1)?,
+            _ => None,
+        };
+        if open.is_some() {
+            return Ok(open.filter(|_| *result == Says::Pass));
+        }
+    }
+    match &record.redirect {
+        Some(name) if !name.contains('%') => open_to_all(name, known, depth + 1),
+        _ => Ok(None),
+    }
 }
 
 /// `check_host()` (section 4) for one address.
@@ -353,6 +418,8 @@ impl Check<'_> {
             'o' => host.to_owned(),
             // We greet with another name than the relay does; its domain is the best that we know.
             'd' | 'h' => domain.to_owned(),
+            // A name of the address, not to be used (section 7.3): receivers that do not look for it say so.
+            'p' => "unknown".to_owned(),
             'v' => if self.address.is_ipv4() { "in-addr" } else { "ip6" }.to_owned(),
             'i' => match self.address {
                 IpAddr::V4(four) => four.to_string(),
@@ -429,6 +496,7 @@ mod tests {
             ("v=spf1 redirect=relay.example", "203.0.113.6", Says::SoftFail),
             ("v=spf1 exists:%{ir}.%{v}.ok.example -all", "192.0.2.1", Says::Pass),
             ("v=spf1 exists:%{l}.%{o2}.%{d1r}.ok.example -all", "192.0.2.1", Says::Pass),
+            ("v=spf1 exists:%{p}.ok.example -all", "192.0.2.1", Says::Fail),
             ("v=spf1 exp=why.example ra=x -all", "192.0.2.1", Says::Fail),
             ("v=spf1", "192.0.2.1", Says::Neutral),
             ("v=spf10 +all", "192.0.2.1", Says::Neutral),
@@ -464,20 +532,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn ten_look_ups_are_fine_and_eleven_are_not() {
+    /// What is said of a record, whoever sends.
+    fn told(records: &[(&str, Kind, &[&str])]) -> Finding {
         let address = "bounces@paper.example".parse().unwrap();
         let sender =
             Sender { from: &address, return_path: &address, mailbox: &address, addresses: &[], relays: &[], keys: &[] };
+        let found = settle(zone(records), |known| missing(findings(&sender, &WayOut::default(), known)));
+        found.into_iter().next().unwrap()
+    }
+
+    #[test]
+    fn a_record_that_receivers_take_for_broken_or_open_is_told() {
+        use Kind::{Address, Mx, Txt};
+        let hosts: Vec<String> = (1..=11).map(|n| format!("mx{n}.paper.example")).collect();
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        for (text, mx, verdict, words) in [
+            ("v=spf1 a:one.example a:two.example -all", 1, Verdict::Fine, "2 of 10"),
+            ("v=spf1 a:one.example mx:two.example a:three.example -all", 1, Verdict::Wrong, "3 names"),
+            ("v=spf1 mx -all", 10, Verdict::Fine, "1 of 10"),
+            ("v=spf1 mx -all", 11, Verdict::Wrong, "11 hosts"),
+            ("v=spf1 -all a:one.example a:two.example a:three.example", 1, Verdict::Fine, "0 of 10"),
+            ("v=spf1 -all +all", 1, Verdict::Fine, "0 of 10"),
+            ("v=spf1 include:open.example -all", 1, Verdict::Wrong, "(+all, through open.example)"),
+            ("v=spf1 redirect=open.example", 1, Verdict::Wrong, "through open.example"),
+            ("v=spf1 ?include:open.example -all", 1, Verdict::Fine, "1 of 10"),
+            ("v=spf1 +all", 1, Verdict::Wrong, "(+all)"),
+        ] {
+            let finding = told(&[
+                ("paper.example", Txt, &[text]),
+                ("paper.example", Mx, &hosts[..mx]),
+                ("open.example", Txt, &["v=spf1 ip4:192.0.2.1 +all"]),
+                ("mx1.paper.example", Address, &["192.0.2.25"]),
+            ]);
+            assert_eq!(finding.verdict, verdict, "{text}: {finding:?}");
+            assert!(finding.what.contains(words), "{text}: {finding:?}");
+        }
+    }
+
+    #[test]
+    fn ten_look_ups_are_fine_and_eleven_are_not() {
         for (number, verdict) in [(9, Verdict::Fine), (10, Verdict::Wrong)] {
             // One include, and so many `a` in it: nobody may rely on an early match.
             let inner = format!("v=spf1 {} -all", "a:x.example ".repeat(number));
             let records: &[(&str, Kind, &[&str])] = &[
                 ("paper.example", Kind::Txt, &["v=spf1 ip4:192.0.2.1 include:i.example -all"]),
                 ("i.example", Kind::Txt, &[&inner]),
+                ("x.example", Kind::Address, &["192.0.2.9"]),
             ];
-            let found = settle(zone(records), |known| missing(findings(&sender, &WayOut::default(), known)));
-            assert_eq!(found[0].verdict, verdict, "{found:?}");
+            let found = told(records);
+            assert_eq!(found.verdict, verdict, "{found:?}");
         }
     }
 }

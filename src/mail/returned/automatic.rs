@@ -61,12 +61,16 @@ pub(super) fn answers(mail: &Message, parts: &Parts) -> bool {
     {
         return true;
     }
-    let subject = mail.subject().unwrap_or_default().trim().to_lowercase();
-    let hinted = SUBJECTS.iter().any(|words| subject.starts_with(words));
+    let hinted = answers_by_subject(&mail.subject().unwrap_or_default().to_lowercase());
     let backed = is("Precedence", &["bulk", "junk", "list"])
         || is("Return-Path", &["<>"])
         || is("X-Auto-Response-Suppress", &["all", "oof", "dr", "autoreply"]);
     hinted && backed
+}
+
+/// Whether a subject, in small letters, begins as those of such answers do.
+pub(super) fn answers_by_subject(subject: &str) -> bool {
+    SUBJECTS.iter().any(|words| subject.trim_start().starts_with(words))
 }
 
 /// Whether somebody's guard asks the sender to prove to be a person. We never do: who asked for the mail lets it in.

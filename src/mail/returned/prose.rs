@@ -9,7 +9,7 @@ use mail_parser::Message;
 
 use super::original::split;
 use super::said::Said;
-use super::{Action, Outcome, Parts, head};
+use super::{Action, Outcome, Parts, automatic, head};
 
 /// How senders of bounces are called: the part before the `@`, or the name before the address. In small letters.
 const SENDERS: [&str; 15] = [
@@ -151,7 +151,7 @@ const FAILED_ELSEWHERE: [&str; 12] = [
 ];
 
 /// What a text says of a mail that is still tried. In small letters.
-const DELAYED: [&str; 22] = [
+const DELAYED: [&str; 21] = [
     "this is a warning message only",
     "warning message only",
     "you do not need to resend",
@@ -170,7 +170,6 @@ const DELAYED: [&str; 22] = [
     "has been delayed",
     "is delayed",
     "delivery is delayed",
-    "temporarily deferred",
     "could not be delivered yet",
     "delivery attempts will continue",
     "noch nicht zugestellt",
@@ -197,7 +196,16 @@ pub(super) fn read(mail: &Message, parts: &Parts) -> Option<Vec<Outcome>> {
     let says = |words: &[&str]| words.iter().any(|word| small.contains(word));
     let named = head(mail, "X-Failed-Recipients").and_then(|value| addresses(value).next());
     let (sender, about, empty) = looks(mail);
-    if !(named.is_some() || sender || about || empty) {
+    // An empty return path is that of answering machines too, and people write subjects as servers do. So what says that it
+    // answers by itself does, unless it has a server's subject and its reply; and nothing is made of an empty return path alone,
+    // unless that reply has a status.
+    let reply = Said::in_text(text);
+    let bounces = if automatic::answers(mail, parts) {
+        about && reply.is_some()
+    } else {
+        about || empty && reply.is_some_and(|said| said.status.is_some())
+    };
+    if !(named.is_some() || sender || bounces) {
         return None;
     }
     let delayed = says(&DELAYED) && !says(&GIVEN_UP);
@@ -225,8 +233,8 @@ pub(super) fn read(mail: &Message, parts: &Parts) -> Option<Vec<Outcome>> {
 fn looks(mail: &Message) -> (bool, bool, bool) {
     let lower = |name| head(mail, name).unwrap_or_default().to_lowercase();
     let (from, subject) = (lower("From"), mail.subject().unwrap_or_default().to_lowercase());
-    // An answer of a person cites such words.
-    let fresh = !subject.starts_with("re:");
+    // An answer, of a person or a machine, cites such words.
+    let fresh = !subject.starts_with("re:") && !automatic::answers_by_subject(&subject);
     let sender = SENDERS.iter().any(|sender| from.contains(sender));
     let empty = ["Return-Path", "X-Envelope-From", "Envelope-From"].iter().any(|name| lower(name) == "<>");
     (sender, fresh && SUBJECTS.iter().any(|words| subject.contains(words)), fresh && empty)

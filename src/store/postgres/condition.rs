@@ -38,7 +38,6 @@ impl PostgresStore {
         let settings = "
             SELECT current_setting('server_version'), current_setting('server_version_num')::bigint / 10000,
                    current_setting('fsync') = 'off', current_setting('full_page_writes') = 'off',
-                   current_setting('synchronous_commit') = 'off',
                    pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on',
                    (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
                    current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint";
@@ -46,7 +45,7 @@ impl PostgresStore {
         let said = super::pool::Fault::Said;
         let off = |at| found.try_get::<_, bool>(at).map_err(said);
         let number = |at| found.try_get::<_, i64>(at).map_err(said);
-        let careless = [("fsync", off(2)?), ("full_page_writes", off(3)?), ("synchronous_commit", off(4)?)];
+        let careless = [("fsync", off(2)?), ("full_page_writes", off(3)?)];
         let mut broken = vec![];
         for (what, query) in INVARIANTS {
             let found: Option<i64> = read!(self, db => value(&db, query, &[]).await)?;
@@ -57,10 +56,10 @@ impl PostgresStore {
             major: u32::try_from(number(1)?).unwrap_or(0),
             broken,
             careless: careless.into_iter().filter(|(_, off)| *off).map(|(name, _)| name).collect(),
-            read_only: off(5)?,
+            read_only: off(4)?,
             ahead: self.ahead().await?,
-            connections: (count(number(6)?), count(number(7)?)),
-            wanted: self.pool.most(),
+            connections: (count(number(5)?), count(number(6)?)),
+            wanted: self.pool.most() + self.turns.connections(),
         })
     }
 

@@ -253,10 +253,22 @@ async fn rescue(
     policy: UncertainPolicy,
     now: i64,
 ) -> Result<u64, Fault> {
+    // The editions first, here as everywhere: whoever withdraws one waits, or is before us, and then it is left alone.
+    let going = "SELECT e.id FROM edition e WHERE e.state IN ('approved', 'sending') AND e.paused IS NULL
+                   AND (EXISTS (SELECT 1 FROM delivery d WHERE d.edition = e.id AND d.state = 6)
+                        OR EXISTS (SELECT 1 FROM delivery d WHERE d.edition = e.id AND d.press IS NOT NULL
+                                     AND ($1 OR d.lease <= ledger_clock($2))))
+                 ORDER BY e.id FOR SHARE OF e SKIP LOCKED";
+    let mut resent: Vec<i64> = vec![];
+    if policy == UncertainPolicy::Resend {
+        for r in rows(db, going, &[&alone, &clock]).await? {
+            resent.push(r.try_get(0)?);
+        }
+    }
     // Whoever is just settling one is alive.
     let over = "SELECT id, state FROM delivery
                 WHERE press IS NOT NULL AND ($1 OR lease <= ledger_clock($2)) ORDER BY id FOR UPDATE SKIP LOCKED";
-    let (mut claimed, mut stuck) = (vec![], vec![]);
+    let (mut claimed, mut stuck, mut uncertain) = (vec![], vec![], 0);
     for r in rows(db, over, &[&alone, &clock]).await? {
         let (id, state): (i64, i64) = (r.try_get(0)?, r.try_get(1)?);
         if state == 1 { claimed.push(id) } else { stuck.push(id) }
@@ -276,28 +288,31 @@ async fn rescue(
             &[&stuck, &now, &AttemptOutcome::Uncertain.as_str(), &i64::from(lost.code), &lost.status, &lost.text],
         )
         .await?;
-        run(
+        // What has come back had gone out: there is no doubt of it.
+        let ended = rows(
             db,
-            "UPDATE delivery SET state = 6, press = NULL, lease = NULL, ended = $2, tries = tries + 1,
-                 doubts = doubts + 1, first_try = coalesce(first_try, begun)
-             WHERE id = ANY($1)",
+            "UPDATE delivery SET state = CASE WHEN returned IS NULL THEN 6 ELSE 3 END, press = NULL, lease = NULL, ended = $2,
+                 tries = tries + 1, doubts = doubts + CASE WHEN returned IS NULL THEN 1 ELSE 0 END,
+                 first_try = coalesce(first_try, begun)
+             WHERE id = ANY($1) RETURNING returned IS NULL",
             &[&stuck, &now],
         )
         .await?;
+        for r in ended {
+            uncertain += u64::from(r.try_get::<_, bool>(0)?);
+        }
     }
-    if policy == UncertainPolicy::Resend {
+    if !resent.is_empty() {
         run(
             db,
             "UPDATE delivery SET state = 0, due = $1::bigint + CASE WHEN doubts > $2 THEN $3::bigint ELSE 0 END
-             WHERE state = 6 AND id IN (SELECT d.id FROM delivery d JOIN edition e ON e.id = d.edition
-                                        WHERE d.state = 6 AND d.doubts < $4 AND e.state IN ('approved', 'sending')
-                                          AND e.paused IS NULL
-                                        ORDER BY d.id FOR UPDATE OF d SKIP LOCKED)",
-            &[&now, &QUICK_RESENDS, &DOUBTFUL_WAIT, &i64::from(MOST_DOUBTS)],
+             WHERE state = 6 AND id IN (SELECT d.id FROM delivery d WHERE d.state = 6 AND d.edition = ANY($4) AND d.doubts < $5
+                                        ORDER BY d.id FOR UPDATE SKIP LOCKED)",
+            &[&now, &QUICK_RESENDS, &DOUBTFUL_WAIT, &resent, &i64::from(MOST_DOUBTS)],
         )
         .await?;
     }
-    Ok(stuck.len() as u64)
+    Ok(uncertain)
 }
 
 async fn finish(db: &Transaction<'_>, edition: EditionId, now: i64) -> Result<bool, Fault> {
@@ -342,14 +357,17 @@ async fn resolve(
         Resolution::Accepted => 3,
         Resolution::Resend => 0,
     };
-    // Of a withdrawn edition nothing is sent any more; it can still be said that a mail had arrived.
+    // Of a withdrawn edition nothing is sent any more; it can still be said that a mail had arrived. It stays as it is until
+    // the end: `finish` may write to it.
+    let going = "SELECT state IN ('approved', 'sending') FROM edition WHERE id = $1 FOR NO KEY UPDATE";
+    let going: bool = value(db, going, &[&edition.0]).await?.unwrap_or(false);
     let resolved = run(
         db,
         "UPDATE delivery SET state = $3::bigint, due = $4
-         WHERE state = 6 AND id IN (SELECT d.id FROM delivery d JOIN edition e ON e.id = d.edition
-                                    WHERE d.edition = $1 AND d.state = 6 AND ($2::bigint IS NULL OR d.id = $2)
-                                      AND ($3::bigint <> 0 OR e.state IN ('approved', 'sending')) ORDER BY d.id FOR UPDATE OF d)",
-        &[&edition.0, &only.map(|id| id.0), &state, &now],
+         WHERE state = 6 AND id IN (SELECT id FROM delivery
+                                    WHERE edition = $1 AND state = 6 AND ($2::bigint IS NULL OR id = $2)
+                                      AND ($3::bigint <> 0 OR $5) ORDER BY id FOR UPDATE)",
+        &[&edition.0, &only.map(|id| id.0), &state, &now, &going],
     )
     .await?;
     finish(db, edition, now).await?;

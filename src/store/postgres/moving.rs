@@ -3,7 +3,7 @@
 use deadpool_postgres::Transaction;
 use rusqlite::types::Value;
 use std::collections::HashMap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -52,50 +52,58 @@ enum Said {
 }
 
 impl PostgresStore {
-    /// Copies everything of a ledger in a file, in one transaction, a heap of rows at a time. Answers how many rows.
+    /// Copies everything of a ledger in a file, in one transaction, a heap of rows at a time, and closes the file for good.
+    /// Nobody writes to it in between, or afterwards: what a reader is told to be done is here. Answers how many rows, and
+    /// whether the file could be closed.
     ///
     /// # Errors
-    /// [`StoreError::Occupied`] where this ledger is not empty; otherwise what either database says. Then nothing was copied.
-    pub async fn take_over(&self, from: &SqliteStore) -> Result<u64, StoreError> {
+    /// [`StoreError::Occupied`] where this ledger is not empty; otherwise what either database says. Then nothing was copied,
+    /// and the file is as it was.
+    pub async fn take_over(&self, from: &SqliteStore) -> Result<(u64, Result<(), StoreError>), StoreError> {
         let (tell, mut told) = mpsc::channel(HEAPS);
-        let reading = from.read(move |db| tell_all(db, &tell));
+        let (is_here, here) = oneshot::channel();
+        let reading = from.give_away(move |db| {
+            tell_all(db, &tell)?;
+            // Where nobody says so, the other side has failed, and says why.
+            here.blocking_recv().map_err(|_| StoreError::Stopped)
+        });
         let writing = async {
             let mut client = self.pool.client().await?;
             let db = client.transaction().await?;
+            db.batch_execute("SET LOCAL statement_timeout = 0").await?;
             let copied = take_all(&db, &mut told).await?;
             // Whoever tells must not wait for us any more.
             drop(told);
-            Ok::<_, Fault>((copied, pool::commit(db).await?))
-        };
-        let (read, written) = tokio::join!(reading, writing);
-        let (copied, unsure) = match (read, written) {
-            // Whichever ended first says why; the other has only noticed that nobody speaks, or listens, any more.
-            (Err(error), Err(Fault::Told(StoreError::Stopped))) => return Err(error),
-            (_, Err(fault)) => return Err(fault.into()),
-            (read, Ok(written)) => read.map(|()| written)?,
-        };
-        match unsure {
-            Some(number) if !self.pool.committed(number).await? => {
-                Err(StoreError::Unreachable("the connection broke, and nothing was copied".to_owned()))
+            if let Some(number) = pool::commit(db).await?
+                && !self.pool.committed(number).await?
+            {
+                return Err(Fault::Away("the connection broke, and nothing was copied".to_owned()));
             }
-            _ => Ok(copied),
+            // It waits for this, and for nothing else.
+            let _ = is_here.send(());
+            Ok::<_, Fault>(copied)
+        };
+        match tokio::join!(reading, writing) {
+            // Whichever ended first says why; the other has only noticed that nobody speaks, or listens, any more.
+            (Err(error), Err(Fault::Told(StoreError::Stopped))) => Err(error),
+            (_, Err(fault)) => Err(fault.into()),
+            (closed, Ok(copied)) => Ok((copied, closed)),
         }
     }
 }
 
-/// Tells all rows, as they stand at one moment.
+/// Tells all rows, as they stand at one moment: that of the caller's transaction.
 fn tell_all(db: &rusqlite::Connection, tell: &mpsc::Sender<Said>) -> Result<(), StoreError> {
     // Gone: the other side has failed, and says why.
     let say = |said| tell.blocking_send(said).map_err(|_| StoreError::Stopped);
-    let moment = db.unchecked_transaction()?;
-    let mut tables = moment
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'")?;
+    let mut tables =
+        db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'")?;
     let tables: Vec<String> = tables.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
     if let Some(strange) = tables.iter().find(|table| !TABLES.contains(&table.as_str())) {
         return Err(StoreError::Damaged(format!("it has a table `{strange}`, and nobody knows what is in it")));
     }
     for table in TABLES.into_iter().filter(|table| tables.iter().any(|there| there == table)) {
-        let mut query = moment.prepare(&format!("SELECT * FROM {table}"))?;
+        let mut query = db.prepare(&format!("SELECT * FROM {table}"))?;
         let columns: Vec<String> = query.column_names().map(str::to_owned).collect();
         let width = columns.len();
         say(Said::Table(table.to_owned(), columns))?;
@@ -109,7 +117,7 @@ fn tell_all(db: &rusqlite::Connection, tell: &mpsc::Sender<Said>) -> Result<(), 
         }
         say(Said::Rows(heap))?;
     }
-    let mut query = moment.prepare("SELECT name, seq FROM sqlite_sequence")?;
+    let mut query = db.prepare("SELECT name, seq FROM sqlite_sequence")?;
     let numbered: Vec<(String, i64)> =
         query.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
     for (table, number) in numbered {

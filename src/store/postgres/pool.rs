@@ -32,13 +32,17 @@ const LOOK_MOST: Duration = Duration::from_secs(2);
 /// How often a transaction that got into others' way is tried anew.
 const COLLISIONS: u32 = 20;
 /// What a session of ours sets. No transaction of ours waits for anything but the database; one that idles has lost its
-/// program, and must not hold its locks.
-const SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '60s'; SET timezone = 'UTC'";
+/// program, and must not hold its locks. Every statement sees what was committed while it waited for a lock, and what was
+/// answered survives a power cut, whatever the role or the database is set to; who wants more than that keeps it.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '60s'; SET timezone = 'UTC';
+    SET default_transaction_isolation = 'read committed';
+    SELECT set_config('synchronous_commit', 'on', FALSE) WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Connections; opened when needed, kept for the next.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     connections: deadpool_postgres::Pool,
+    limit: Duration,
 }
 
 /// Why a piece of work failed.
@@ -50,6 +54,8 @@ pub(super) enum Fault {
     Said(tokio_postgres::Error),
     /// No connection is to be had.
     Away(String),
+    /// It took longer than it may. What was written is not known.
+    Late,
 }
 
 /// What may be done about a [`Fault`].
@@ -64,7 +70,8 @@ pub(super) enum Remedy {
 }
 
 impl Pool {
-    pub(super) fn new(options: &Options) -> Result<Self, StoreError> {
+    /// So many connections, on which no statement takes longer than the limit.
+    pub(super) fn new(options: &Options, most: usize, limit: Duration) -> Result<Self, StoreError> {
         let mut config = tokio_postgres::Config::new();
         if options.host.starts_with('/') {
             config.host_path(&options.host);
@@ -92,11 +99,14 @@ impl Pool {
                 Manager::from_config(config.ssl_mode(SslMode::Require).clone(), tls, keeping)
             }
         };
-        let settings = Hook::async_fn(|client, _| {
-            Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+        // The server gives up a little sooner than we do, so that it is not still at work on what we have told to have failed.
+        let session = format!("{SESSION}; SET statement_timeout = '{}ms'", limit.mul_f64(0.9).as_millis());
+        let settings = Hook::async_fn(move |client, _| {
+            let session = session.clone();
+            Box::pin(async move { client.batch_execute(&session).await.map_err(HookError::Backend) })
         });
         let connections = deadpool_postgres::Pool::builder(manager)
-            .max_size(options.connections.max(2))
+            .max_size(most)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(WAIT))
             .create_timeout(Some(CONNECT))
@@ -104,7 +114,7 @@ impl Pool {
             .post_create(settings)
             .build()
             .map_err(|e| StoreError::Database(e.to_string()))?;
-        Ok(Pool { connections })
+        Ok(Pool { connections, limit })
     }
 
     /// As many connections as there may be.
@@ -121,16 +131,27 @@ impl Pool {
         })
     }
 
+    /// Does a piece of work, within the limit. Whoever takes everything and answers nothing looks alive to TCP.
+    pub(super) async fn within<T>(&self, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let done = tokio::time::timeout(self.limit, work).await.unwrap_or(Err(Fault::Late));
+        if done.as_ref().is_err_and(Fault::is_of_the_server) {
+            // The idle ones lead to the same place. New ones may lead elsewhere.
+            self.connections.retain(|_, _| false);
+        }
+        done
+    }
+
     /// Whether a transaction whose answer was lost was committed. It may still be at work: then it is waited for.
     pub(super) async fn committed(&self, transaction: i64) -> Result<bool, StoreError> {
         let mut tries = Tries::new(PATIENCE);
         loop {
-            let asked: Result<Option<String>, Fault> = async {
-                let client = self.client().await?;
-                let row = client.query_one("SELECT txid_status($1)", &[&transaction]).await?;
-                Ok(row.try_get(0)?)
-            }
-            .await;
+            let asked: Result<Option<String>, Fault> = self
+                .within(async {
+                    let client = self.client().await?;
+                    let row = client.query_one("SELECT txid_status($1)", &[&transaction]).await?;
+                    Ok(row.try_get(0)?)
+                })
+                .await;
             let fault = match asked.as_ref().map(Option::as_deref) {
                 Ok(Some("committed")) => return Ok(true),
                 Ok(Some("aborted")) => return Ok(false),
@@ -189,7 +210,7 @@ impl Tries {
 impl Fault {
     pub(super) fn remedy(&self) -> Remedy {
         let error = match self {
-            Fault::Told(_) => return Remedy::None,
+            Fault::Told(_) | Fault::Late => return Remedy::None,
             Fault::Away(_) => return Remedy::Reconnect,
             Fault::Said(error) => error,
         };
@@ -200,12 +221,27 @@ impl Fault {
             // Serialization failure, deadlock; and two settlements of one delivery at the same moment.
             "40001" | "40P01" => Remedy::Again,
             "23505" if error.as_db_error().and_then(|e| e.constraint()) == Some("attempt_pkey") => Remedy::Again,
-            // Shutting down, starting up, too many connections, a connection's failure.
-            "57P01" | "57P02" | "57P03" | "53300" => Remedy::Reconnect,
-            code if code.starts_with("08") => Remedy::Reconnect,
+            code if is_of_the_connection(code) => Remedy::Reconnect,
+            // It only reads, since another has taken its place; or somebody has called the statement off, the server itself
+            // among them. Nothing was written.
+            "25006" | "57014" => Remedy::Reconnect,
             _ => Remedy::None,
         }
     }
+
+    /// Whether other connections to the same server are of no use either.
+    pub(super) fn is_of_the_server(&self) -> bool {
+        match self {
+            Fault::Late => true,
+            Fault::Said(error) => error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION),
+            Fault::Told(_) | Fault::Away(_) => false,
+        }
+    }
+}
+
+/// Shutting down, starting up, too many connections, idle for too long, a connection's failure.
+fn is_of_the_connection(code: &str) -> bool {
+    matches!(code, "57P01" | "57P02" | "57P03" | "57P05" | "53300" | "25P03") || code.starts_with("08")
 }
 
 /// The line broke, or did not come about.
@@ -220,6 +256,7 @@ impl std::fmt::Display for Fault {
             Fault::Told(error) => error.fmt(f),
             Fault::Said(error) => f.write_str(&words(error)),
             Fault::Away(why) => f.write_str(why),
+            Fault::Late => f.write_str("it does not answer"),
         }
     }
 }
@@ -241,6 +278,7 @@ impl From<Fault> for StoreError {
         let error = match fault {
             Fault::Told(error) => return error,
             Fault::Away(why) => return StoreError::Unreachable(why),
+            Fault::Late => return StoreError::Unreachable("it does not answer".to_owned()),
             Fault::Said(error) => error,
         };
         let said = words(&error);
@@ -262,9 +300,7 @@ impl From<Fault> for StoreError {
             code if code.code().starts_with("28") || *code == SqlState::INVALID_CATALOG_NAME => {
                 StoreError::Refused(said)
             }
-            code if matches!(code.code(), "57P01" | "57P02" | "57P03" | "53300") || code.code().starts_with("08") => {
-                StoreError::Unreachable(said)
-            }
+            code if is_of_the_connection(code.code()) => StoreError::Unreachable(said),
             _ => StoreError::Database(said),
         }
     }

@@ -150,9 +150,11 @@ async fn file_of(
         News::Bounced => 8,
         News::Complained => 9,
     };
-    // What came back had gone out: it is uncertain no more.
-    let settle =
-        "UPDATE delivery SET returned = greatest(returned, $2), state = CASE state WHEN 6 THEN 3 ELSE state END
+    // What came back had gone out: it is uncertain no more, and does not wait to be sent again because it was.
+    let settle = "UPDATE delivery SET returned = greatest(returned, $2),
+                      state = CASE WHEN state = 6 OR doubts > 0 AND state IN (0, 1) THEN 3 ELSE state END,
+                      press = CASE WHEN doubts > 0 AND state = 1 THEN NULL ELSE press END,
+                      lease = CASE WHEN doubts > 0 AND state = 1 THEN NULL ELSE lease END
                   WHERE id = $1";
     run(db, settle, &[&delivery.0, &returned]).await?;
     if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now).await?, now)) {

@@ -45,13 +45,15 @@ macro_rules! write {
     ($store:expr, $db:ident => $work:expr) => {{
         let mut tries = $crate::store::postgres::pool::Tries::new($crate::store::postgres::pool::PATIENCE);
         loop {
-            let done: Result<_, $crate::store::postgres::pool::Fault> = async {
-                let mut client = $store.pool.client().await?;
-                let $db = client.transaction().await?;
-                let answer = $work?;
-                Ok((answer, $crate::store::postgres::pool::commit($db).await?))
-            }
-            .await;
+            let done: Result<_, $crate::store::postgres::pool::Fault> = $store
+                .pool
+                .within(async {
+                    let mut client = $store.pool.client().await?;
+                    let $db = client.transaction().await?;
+                    let answer = $work?;
+                    Ok((answer, $crate::store::postgres::pool::commit($db).await?))
+                })
+                .await;
             let fault = match done {
                 Ok((answer, None)) => break Ok(answer),
                 Ok((answer, Some(number))) => match $store.pool.committed(number).await {
@@ -73,15 +75,17 @@ macro_rules! read {
     ($store:expr, $db:ident => $work:expr) => {{
         let mut tries = $crate::store::postgres::pool::Tries::new($crate::store::postgres::pool::PATIENCE);
         loop {
-            let done: Result<_, $crate::store::postgres::pool::Fault> = async {
-                let mut client = $store.pool.client().await?;
-                let beginning = client.build_transaction().read_only(true);
-                let $db = beginning.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead).start().await?;
-                let answer = $work?;
-                $db.commit().await?;
-                Ok(answer)
-            }
-            .await;
+            let done: Result<_, $crate::store::postgres::pool::Fault> = $store
+                .pool
+                .within(async {
+                    let mut client = $store.pool.client().await?;
+                    let beginning = client.build_transaction().read_only(true);
+                    let $db = beginning.isolation_level(tokio_postgres::IsolationLevel::RepeatableRead).start().await?;
+                    let answer = $work?;
+                    $db.commit().await?;
+                    Ok(answer)
+                })
+                .await;
             match done {
                 Ok(answer) => break Ok(answer),
                 Err(fault) => {

@@ -20,6 +20,9 @@ const GROUP: usize = 512;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A server that answers nothing for so long is taken for lost.
 const SILENCE: Duration = Duration::from_secs(30);
+/// The server itself gives a statement up after this. A turn has two at most: a turn that is repeated because nothing was heard
+/// of it is not at work there any more.
+pub(super) const STATEMENT: Duration = Duration::from_secs(14);
 
 /// One step of one line.
 #[derive(Debug)]
@@ -41,12 +44,14 @@ type Answer = Result<Vec<DeliveryId>, StoreError>;
 #[derive(Debug)]
 pub(super) struct Turns {
     queue: mpsc::UnboundedSender<(Turn, oneshot::Sender<Answer>)>,
+    connections: usize,
 }
 
 impl Turns {
     /// Begins a task that ends with the last sender.
     pub(super) fn start(pool: Pool) -> Self {
         let (queue, mut turns) = mpsc::unbounded_channel();
+        let connections = pool.most();
         tokio::spawn(async move {
             let mut group = vec![];
             while turns.recv_many(&mut group, GROUP).await > 0 {
@@ -62,7 +67,12 @@ impl Turns {
                 }
             }
         });
-        Turns { queue }
+        Turns { queue, connections }
+    }
+
+    /// As many as it opens at most.
+    pub(super) fn connections(&self) -> usize {
+        self.connections
     }
 
     /// Takes a turn; answers those of `begin` that may go, once it is durable.
@@ -90,7 +100,7 @@ async fn together(pool: &Pool, turns: &[Turn]) -> Result<HashSet<i64>, StoreErro
 
 /// Of the rows that others may hold, the ones with the lowest numbers are locked first, here as everywhere. A settlement is
 /// of no effect but on the attempts where the press does not hold the delivery; one that is repeated (`$17`) adds no second
-/// attempt, and what is begun again had begun.
+/// attempt, and what is begun again had begun. What has come back had gone out: there is no doubt of it.
 const TURN: &str = "
     WITH told AS (
         SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -103,9 +113,10 @@ const TURN: &str = "
         SELECT d.id, d.edition, d.begun FROM delivery d WHERE d.id = ANY($1) OR d.id = ANY($12) ORDER BY d.id FOR UPDATE
     ), held AS (
         UPDATE delivery d
-        SET state = CASE WHEN t.state = 0 AND e.state = 'withdrawn' THEN 7 ELSE t.state END,
+        SET state = CASE WHEN d.returned IS NOT NULL AND (t.state = 6 OR t.state = 0 AND d.doubts > 0) THEN 3
+                         WHEN t.state = 0 AND e.state = 'withdrawn' THEN 7 ELSE t.state END,
             press = NULL, lease = NULL, ended = t.ended, due = coalesce(t.due, d.due),
-            tries = d.tries + t.tries, doubts = d.doubts + t.doubts,
+            tries = d.tries + t.tries, doubts = d.doubts + CASE WHEN d.returned IS NULL THEN t.doubts ELSE 0 END,
             first_try = CASE WHEN t.tries > 0 THEN coalesce(d.first_try, d.begun) ELSE d.first_try END
         FROM told t JOIN locked l ON l.id = t.id JOIN edition e ON e.id = l.edition
         WHERE d.id = l.id AND d.press = t.press
@@ -187,11 +198,13 @@ impl<'a> Rows<'a> {
 
     async fn say(&self, pool: &Pool, again: bool) -> Result<HashSet<i64>, Fault> {
         let mut client = pool.client().await?;
-        let Ok(said) = tokio::time::timeout(SILENCE, self.say_on(&mut client, again)).await else {
-            // Not for the next: what was asked may still be at work there.
+        let said = tokio::time::timeout(SILENCE, self.say_on(&mut client, again)).await;
+        let late = said.is_err();
+        let said = said.unwrap_or_else(|_| Err(Fault::Away("the database does not answer".to_owned())));
+        if late || said.as_ref().is_err_and(Fault::is_of_the_server) {
+            // Not for the next: what was asked may still be at work there, or it leads to where nothing can be written.
             drop(Client::take(client));
-            return Err(Fault::Away("the database does not answer".to_owned()));
-        };
+        }
         said
     }
 

@@ -306,22 +306,24 @@ fn settle_one(db: &Connection, press: &str, settlement: &Settlement) -> Result<(
 
 /// An end, or a doubt. Answers whether the press held it.
 fn end(db: &Connection, press: &str, id: DeliveryId, state: i64, doubt: i64, when: i64) -> Result<bool, StoreError> {
+    // What has come back had gone out: there is no doubt of it.
     let changed = db
         .prepare_cached(
-            "UPDATE delivery SET state = ?3, press = NULL, lease = NULL, ended = ?4, tries = tries + 1,
-                 doubts = doubts + ?5, first_try = coalesce(first_try, begun)
+            "UPDATE delivery SET state = iif(?3 = 6 AND returned IS NOT NULL, 3, ?3), press = NULL, lease = NULL, ended = ?4,
+                 tries = tries + 1, doubts = doubts + iif(returned IS NULL, ?5, 0), first_try = coalesce(first_try, begun)
              WHERE id = ?1 AND press = ?2",
         )?
         .execute(params![id.0, press, state, when, doubt])?;
     Ok(changed == 1)
 }
 
-/// Waiting again, or withdrawn where the edition was withdrawn meanwhile.
+/// Waiting again; or withdrawn where the edition was withdrawn meanwhile, and accepted where an earlier try has come back.
 fn put_back(db: &Connection, press: &str, id: DeliveryId, due: i64, tries: i64, when: i64) -> Result<bool, StoreError> {
     let changed = db
         .prepare_cached(
             "UPDATE delivery SET press = NULL, lease = NULL, due = ?3, tries = tries + ?4,
-                 state = iif((SELECT e.state FROM edition e WHERE e.id = delivery.edition) = 'withdrawn', 7, 0),
+                 state = CASE WHEN returned IS NOT NULL AND doubts > 0 THEN 3
+                     WHEN (SELECT e.state FROM edition e WHERE e.id = delivery.edition) = 'withdrawn' THEN 7 ELSE 0 END,
                  ended = ?5, first_try = iif(?4 > 0, coalesce(first_try, begun), first_try)
              WHERE id = ?1 AND press = ?2",
         )?
@@ -373,17 +375,17 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
     )?
     .execute(params![alone, now])?;
     let mut query =
-        db.prepare_cached("SELECT id FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
-    let stuck: Vec<i64> = query.query_map(params![alone, now], |r| r.get(0))?.collect::<Result<_, _>>()?;
+        db.prepare_cached("SELECT id, press FROM delivery INDEXED BY delivery_held WHERE press IS NOT NULL AND state = 2 AND (?1 OR lease <= ?2)")?;
+    let stuck: Vec<(i64, String)> =
+        query.query_map(params![alone, now], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<Result<_, _>>()?;
     let lost = lost();
-    for id in &stuck {
-        write_attempt(db, DeliveryId(*id), AttemptOutcome::Uncertain, &lost, true, now)?;
-        db.prepare_cached(
-            "UPDATE delivery SET state = 6, press = NULL, lease = NULL, ended = ?2, tries = tries + 1,
-                 doubts = doubts + 1, first_try = coalesce(first_try, begun)
-             WHERE id = ?1",
-        )?
-        .execute(params![id, now])?;
+    let mut uncertain = 0;
+    for (id, press) in &stuck {
+        let id = DeliveryId(*id);
+        write_attempt(db, id, AttemptOutcome::Uncertain, &lost, true, now)?;
+        end(db, press, id, 6, 1, now)?;
+        let doubted = db.prepare_cached("SELECT 1 FROM delivery WHERE id = ?1 AND state = 6")?.exists([id.0])?;
+        uncertain += u64::from(doubted);
     }
     if policy == UncertainPolicy::Resend {
         db.prepare_cached(
@@ -393,7 +395,7 @@ fn rescue(db: &Connection, alone: bool, policy: UncertainPolicy, now: i64) -> Re
         )?
         .execute(params![now, QUICK_RESENDS, DOUBTFUL_WAIT, MOST_DOUBTS])?;
     }
-    Ok(stuck.len() as u64)
+    Ok(uncertain)
 }
 
 /// Of editions that are not finished, everything that has not ended may have gone out since this ledger was copied.
@@ -408,7 +410,8 @@ pub(super) fn doubt_all(db: &Connection, now: i64) -> Result<u64, StoreError> {
     for id in &open {
         write_attempt(db, DeliveryId(*id), AttemptOutcome::Uncertain, &unknown, true, now)?;
         db.prepare_cached(
-            "UPDATE delivery SET state = 6, press = NULL, lease = NULL, ended = ?2, doubts = doubts + 1 WHERE id = ?1",
+            "UPDATE delivery SET state = iif(returned IS NULL, 6, 3), press = NULL, lease = NULL, ended = ?2,
+                 doubts = doubts + (returned IS NULL) WHERE id = ?1",
         )?
         .execute(params![id, now])?;
     }

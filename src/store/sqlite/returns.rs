@@ -144,9 +144,12 @@ fn file_of(
         News::Bounced => 8,
         News::Complained => 9,
     };
-    // What came back had gone out: it is uncertain no more.
+    // What came back had gone out: it is uncertain no more, and does not wait to be sent again because it was.
     db.prepare_cached(
-        "UPDATE delivery SET returned = max(coalesce(returned, 0), ?2), state = iif(state = 6, 3, state) WHERE id = ?1",
+        "UPDATE delivery SET returned = max(coalesce(returned, 0), ?2),
+             state = iif(state = 6 OR doubts > 0 AND state IN (0, 1), 3, state),
+             press = iif(doubts > 0 AND state = 1, NULL, press), lease = iif(doubts > 0 AND state = 1, NULL, lease)
+         WHERE id = ?1",
     )?
     .execute([delivery.0, returned])?;
     if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now)?, now)) {

@@ -52,8 +52,21 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     Ok(work.commit()?)
 }
 
-/// Says that the ledger goes on elsewhere.
+/// What a closed ledger says to whoever writes to it.
+pub(super) const CLOSED: &str = "the ledger has moved";
+
+/// Says that the ledger goes on elsewhere: by a mark to whoever opens it, and by triggers to whoever has it open.
 pub(super) fn close(db: &Connection) -> Result<(), StoreError> {
+    let mut tables =
+        db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'")?;
+    let tables: Vec<String> = tables.query_map([], |r| r.get(0))?.collect::<Result<_, _>>()?;
+    for table in tables {
+        for event in ["INSERT", "UPDATE", "DELETE"] {
+            db.execute_batch(&format!(
+                "CREATE TRIGGER closed_{table}_{event} BEFORE {event} ON {table} BEGIN SELECT RAISE(ABORT, '{CLOSED}'); END"
+            ))?;
+        }
+    }
     Ok(db.pragma_update(None, "application_id", MOVED)?)
 }
 

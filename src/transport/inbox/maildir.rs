@@ -27,7 +27,7 @@ impl Maildir {
         self.left.len()
     }
 
-    pub(super) fn next(&mut self) -> Result<Vec<Item>, InboxError> {
+    pub(super) fn next(&mut self) -> Vec<Item> {
         let (mut items, mut bytes) = (vec![], 0);
         while items.len() < BATCH
             && bytes < BATCH_BYTES
@@ -37,12 +37,17 @@ impl Maildir {
             match std::fs::File::open(&path).and_then(|file| file.take(LARGEST).read_to_end(&mut message)) {
                 // Another program, or another of us, has seen it meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                done => done.map_err(failed(&path))?,
-            };
+                // One that cannot be read must not be in the way of all others. It stays where it is.
+                Err(error) => {
+                    tracing::warn!(mail = %path.display(), because = %error, "a returned mail cannot be read, and is passed over");
+                    continue;
+                }
+                Ok(_) => {}
+            }
             bytes += message.len();
             items.push(Item { message, ticket: Ticket::File(path) });
         }
-        Ok(items)
+        items
     }
 
     /// Moves them to those that were seen; those for people are flagged.

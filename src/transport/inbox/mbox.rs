@@ -7,9 +7,11 @@
 use rustix::fs::{FlockOperation, fcntl_lock};
 use sha256::of;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::{BATCH, BATCH_BYTES, InboxError, Item, LARGEST, Ticket, failed};
 
@@ -33,10 +35,10 @@ pub struct Mbox {
 }
 
 impl Mbox {
-    pub(super) fn open(path: &Path, place: &Path) -> Result<Self, InboxError> {
+    pub(super) async fn open(path: &Path, place: &Path) -> Result<Self, InboxError> {
         let mut file = File::open(path).map_err(failed(path))?;
-        wait_for_lock(path, &file)?;
-        let at = remembered(&mut file, place).map_err(failed(path))?;
+        wait_for_lock(path, &file).await?;
+        let at = remembered(&file, place).map_err(failed(path))?;
         file.seek(SeekFrom::Start(at)).map_err(failed(path))?;
         Ok(Mbox { path: path.to_owned(), place: place.to_owned(), file: BufReader::new(file), at, ended: false })
     }
@@ -80,14 +82,14 @@ impl Mbox {
 
     pub(super) fn done(&mut self, items: &[(Item, bool)]) -> Result<(), InboxError> {
         let Some((Item { ticket: Ticket::Place(at), .. }, _)) = items.last() else { return Ok(()) };
-        let mut file = File::open(&self.path).map_err(failed(&self.path))?;
-        let known = known_by(&mut file, *at).map_err(failed(&self.path))?;
+        // By the file that is open: where any other is closed, the system takes the lock from us.
+        let known = known_by(self.file.get_ref(), *at).map_err(failed(&self.path))?;
         write(&self.place, &format!("{at} {known}\n")).map_err(failed(&self.place))
     }
 }
 
 /// Where reading goes on: the beginning, where the file is another than it was.
-fn remembered(file: &mut File, place: &Path) -> std::io::Result<u64> {
+fn remembered(file: &File, place: &Path) -> std::io::Result<u64> {
     let Ok(text) = std::fs::read_to_string(place) else { return Ok(0) };
     let Some((at, known)) = text.trim_end().split_once(' ') else { return Ok(0) };
     let Ok(at) = at.parse::<u64>() else { return Ok(0) };
@@ -95,11 +97,11 @@ fn remembered(file: &mut File, place: &Path) -> std::io::Result<u64> {
     Ok(if same { at } else { 0 })
 }
 
-fn known_by(file: &mut File, at: u64) -> std::io::Result<String> {
+/// A hash of what stands before this place. Where the file is read next stays as it is.
+fn known_by(file: &File, at: u64) -> std::io::Result<String> {
     let from = at.saturating_sub(KNOWN_BY);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(at - from).read_to_end(&mut bytes)?;
+    let mut bytes = vec![0; usize::try_from(at - from).unwrap_or_default()];
+    file.read_exact_at(&mut bytes, from)?;
     Ok(of(&bytes))
 }
 
@@ -113,7 +115,7 @@ fn write(place: &Path, text: &str) -> std::io::Result<()> {
 
 /// Both of the usual ways: a file beside it (`.lock`), as mail programs make it, and a lock of the system. Ours is shared, for we
 /// only read; a lock's file is waited for and not made, since the folder need not be ours.
-fn wait_for_lock(path: &Path, file: &File) -> Result<(), InboxError> {
+async fn wait_for_lock(path: &Path, file: &File) -> Result<(), InboxError> {
     let beside = path.with_file_name(format!("{}.lock", path.file_name().unwrap_or_default().to_string_lossy()));
     let began = Instant::now();
     loop {
@@ -125,7 +127,8 @@ fn wait_for_lock(path: &Path, file: &File) -> Result<(), InboxError> {
         if began.elapsed() > PATIENCE {
             return Err(InboxError::Locked(path.to_owned()));
         }
-        std::thread::sleep(LOOK);
+        // Pages are answered meanwhile, by the same task.
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -159,9 +162,12 @@ mod tests {
         fn file(&self) -> PathBuf {
             self.0.path().join("mbox")
         }
+        async fn open(&self) -> Mbox {
+            Mbox::open(&self.file(), &self.0.path().join("var/place")).await.unwrap()
+        }
         /// What is new, told to be read.
-        fn read(&self) -> Vec<String> {
-            let mut mbox = Mbox::open(&self.file(), &self.0.path().join("var/place")).unwrap();
+        async fn read(&self) -> Vec<String> {
+            let mut mbox = self.open().await;
             let items: Vec<_> = mbox.next().unwrap().into_iter().map(|item| (item, false)).collect();
             mbox.done(&items).unwrap();
             items.into_iter().map(|(item, _)| String::from_utf8(item.message).unwrap()).collect()
@@ -171,40 +177,62 @@ mod tests {
     const ONE: &str = "From a@b Mon Nov  2 10:00:00 2026\nSubject: one\n\nHello.\n>From here.\nFrom there.\n\n";
     const TWO: &str = "From a@b Mon Nov  2 10:00:01 2026\nSubject: two\n\nHello.\n";
 
-    #[test]
-    fn each_mail_is_read_once_also_when_more_are_added() {
+    #[tokio::test]
+    async fn each_mail_is_read_once_also_when_more_are_added() {
         let room = Room::new(ONE);
-        assert_eq!(room.read(), ["Subject: one\n\nHello.\nFrom here.\nFrom there.\n\n"]);
-        assert_eq!(room.read(), [""; 0]);
+        assert_eq!(room.read().await, ["Subject: one\n\nHello.\nFrom here.\nFrom there.\n\n"]);
+        assert_eq!(room.read().await, [""; 0]);
         std::fs::write(room.file(), format!("{ONE}{TWO}")).unwrap();
-        assert_eq!(room.read(), ["Subject: two\n\nHello.\n"]);
-        assert_eq!(room.read(), [""; 0]);
+        assert_eq!(room.read().await, ["Subject: two\n\nHello.\n"]);
+        assert_eq!(room.read().await, [""; 0]);
     }
 
-    #[test]
-    fn a_file_that_was_begun_anew_is_read_from_its_beginning() {
+    #[tokio::test]
+    async fn a_file_that_was_begun_anew_is_read_from_its_beginning() {
         let room = Room::new(&format!("{ONE}{TWO}"));
-        assert_eq!(room.read().len(), 2);
+        assert_eq!(room.read().await.len(), 2);
         std::fs::write(room.file(), TWO).unwrap();
-        assert_eq!(room.read().len(), 1);
+        assert_eq!(room.read().await.len(), 1);
         std::fs::write(room.file(), format!("{TWO}\n{ONE}")).unwrap();
-        assert_eq!(room.read().len(), 1);
+        assert_eq!(room.read().await.len(), 1);
         std::fs::write(room.file(), format!("{ONE}{ONE}{TWO}")).unwrap();
-        assert_eq!(room.read().len(), 3);
+        assert_eq!(room.read().await.len(), 3);
     }
 
-    #[test]
-    fn what_is_no_mbox_holds_no_mail_and_a_lock_is_respected() {
-        let room = Room::new("Dear diary,\n\nnothing.\n");
-        assert_eq!(room.read(), [""; 0]);
-        assert_eq!(Room::new("").read(), [""; 0]);
-        std::fs::write(room.file().with_file_name("mbox.lock"), "").unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| room.read());
-            std::thread::sleep(Duration::from_millis(300));
-            assert!(!waiting.is_finished());
-            std::fs::remove_file(room.file().with_file_name("mbox.lock")).unwrap();
-            waiting.join().unwrap();
-        });
+    #[tokio::test]
+    async fn what_is_no_mbox_holds_no_mail() {
+        assert_eq!(Room::new("Dear diary,\n\nnothing.\n").read().await, [""; 0]);
+        assert_eq!(Room::new("").read().await, [""; 0]);
+    }
+
+    /// Nothing else stands still meanwhile, on one thread.
+    #[tokio::test]
+    async fn a_lock_is_waited_for_while_others_go_on() {
+        let room = Room::new(ONE);
+        let lock = room.file().with_file_name("mbox.lock");
+        std::fs::write(&lock, "").unwrap();
+        let mut reading = std::pin::pin!(room.read());
+        assert!(tokio::time::timeout(LOOK * 3, &mut reading).await.is_err(), "the lock is not respected");
+        std::fs::remove_file(lock).unwrap();
+        assert_eq!(reading.await.len(), 1);
+    }
+
+    /// As the system tells it: of one process, no lock is in another's way.
+    #[tokio::test]
+    async fn the_lock_holds_until_the_last_batch_is_read() {
+        let room = Room::new(&format!("{TWO}\n").repeat(BATCH * 2 + 1));
+        let inode = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(room.file()).unwrap());
+        let is_locked = || std::fs::read_to_string("/proc/locks").unwrap().contains(&format!(":{inode} 0 EOF"));
+        let mut mbox = room.open().await;
+        let mut read = 0;
+        while read < BATCH * 2 + 1 {
+            let items: Vec<_> = mbox.next().unwrap().into_iter().map(|item| (item, false)).collect();
+            read += items.len();
+            mbox.done(&items).unwrap();
+            assert!(is_locked(), "after {read} mails");
+        }
+        drop(mbox);
+        assert!(!is_locked());
+        assert_eq!(room.read().await, [""; 0]);
     }
 }

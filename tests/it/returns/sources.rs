@@ -1,6 +1,6 @@
 //! From standard input, a Maildir and an mbox.
 
-use super::{case, pipe, return_path, sent, shown, suppression};
+use super::{PATTERN, case, pipe, return_path, sent, shown, suppression};
 use crate::support::room::{Room, address, recipient};
 
 #[test]
@@ -95,6 +95,94 @@ fn without_a_return_path_of_its_own_a_mail_is_known_by_its_own_head() {
     assert_eq!(room.count("returned IS NOT NULL"), 1);
 }
 
+/// Feedback loops write to the address that was registered with them.
+#[test]
+fn a_complaint_to_the_registered_address_is_known_by_what_is_inside() {
+    let room = sent(4, "");
+    let registered = "fbl@return.small-paper.example";
+    let nobody = "redacted@return.small-paper.example";
+    // Where the token stands: nowhere in the envelope, and in one place inside.
+    let complaint = |name: &str, path: &str, inside: &dyn Fn(&str) -> bool| {
+        let mail = case(name, path);
+        let (head, body) = mail.split_once("\n\n").unwrap();
+        let lines = body.lines().map(|line| if inside(line) { line.to_owned() } else { line.replace(path, nobody) });
+        format!("{}\n\n{}\n", head.replace(path, registered), lines.collect::<Vec<_>>().join("\n"))
+    };
+    let read = |mail: &str| pipe(&room, &["returns", "-"], mail).fine().out;
+    for (n, name, field) in
+        [(1, "complaints/yahoo-cfl", "Original-Mail-From:"), (2, "complaints/abuse", "Return-Path:")]
+    {
+        let mail = complaint(name, &return_path(&room, 1, n), &|line| line.starts_with(field));
+        assert_eq!(mail.matches("bounces+").count(), 1, "{mail}");
+        assert!(read(&mail).contains("1 complaint; 1 reader suppressed"), "{name}");
+        assert_eq!(suppression(&room, n).unwrap().0, "complained");
+    }
+    // Every address is redacted (RFC 6590); what is left of our own mail is who and which edition.
+    let outbox = room.outbox();
+    let (_, own) = outbox.iter().find(|(_, mail)| recipient(mail) == address(3)).unwrap();
+    let own = String::from_utf8(own.clone()).unwrap().replace("\r\n", "\n");
+    let (own_head, _) = own.split_once("\n\n").unwrap();
+    let own_head = own_head.replace(&address(3), "vzBOlYVZzgfJzfjL7eIg@example.net");
+    let redacted = complaint("complaints/abuse", &return_path(&room, 1, 3), &|_| false)
+        .replace("ana@example.net", "vzBOlYVZzgfJzfjL7eIg@example.net");
+    let (report, _) = redacted.split_once("Content-Type: message/rfc822").unwrap();
+    let told = read(&format!("{report}Content-Type: message/rfc822\n\n{own_head}\n\nA short text.\n\n--=_arf--\n"));
+    assert!(told.contains("1 complaint; 1 reader suppressed"), "{told}");
+    assert_eq!(suppression(&room, 3).unwrap().0, "complained");
+    // And nothing of it is left: it is kept for a person, and nobody is suppressed.
+    let ran = pipe(&room, &["returns", "-"], &redacted).fine();
+    assert!(ran.out.contains("1 about no mail of ours") && ran.err.contains("var/returns/untied"), "{ran:?}");
+    assert_eq!(suppression(&room, 4), None);
+}
+
+/// The files of mails in a folder for people, with the notes beside them.
+fn kept(room: &Room, name: &str) -> Vec<(String, String)> {
+    let Ok(entries) = std::fs::read_dir(room.path("var/returns").join(name)) else { return vec![] };
+    let mails =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "eml"));
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default();
+    let mut kept: Vec<_> = mails.map(|path| (read(&path), read(&path.with_extension("txt")))).collect();
+    kept.sort();
+    kept
+}
+
+#[test]
+fn what_belongs_to_no_mail_of_ours_is_kept_for_people_as_far_as_there_is_room() {
+    let room = sent(1, "");
+    let stranger = case("postfix/unknown-user", "bounces@elsewhere.example");
+    let forged = case("complaints/abuse", &PATTERN.replace("{token}", &"a".repeat(40)));
+    for (mail, told) in [(&stranger, "1 about no mail of ours"), (&forged, "1 forged")] {
+        for _ in 0..2 {
+            let ran = pipe(&room, &["returns", "-"], mail).fine();
+            assert!(ran.out.contains(told) && ran.err.contains("kept in var/returns/untied"), "{ran:?}");
+        }
+    }
+    let untied = kept(&room, "untied");
+    assert_eq!(untied.len(), 2);
+    let note = |mail: &str| untied.iter().find(|(kept, _)| kept == mail).unwrap().1.clone();
+    assert!(note(&stranger).contains("which mail of ours") && note(&forged).contains("signature is wrong"));
+    assert_eq!(kept(&room, "unreadable"), []);
+    // Whoever sends such without end fills no disk.
+    for n in 0..998 {
+        room.write(&format!("var/returns/untied/{n}.eml"), "");
+    }
+    let other = case("qmail/no-mailbox", "bounces@elsewhere.example");
+    let ran = pipe(&room, &["returns", "-"], &other).fine();
+    assert!(ran.err.contains("no more room in var/returns/untied"), "{ran:?}");
+    assert!(!kept(&room, "untied").iter().any(|(mail, _)| *mail == other));
+}
+
+#[test]
+fn one_file_that_cannot_be_read_is_in_nobodys_way() {
+    let room = sent(1, "");
+    room.write("mail/new/2.b", &case("postfix/unknown-user", &return_path(&room, 1, 1)));
+    // A file that may be opened and not read, by whomever.
+    std::os::unix::fs::symlink("/proc/self/mem", room.path("mail/new/1.a")).unwrap();
+    let ran = room.run(&["returns", "mail"]).fine();
+    assert!(ran.out.contains("1 hard bounce") && ran.err.contains("mail/new/1.a"), "{ran:?}");
+    assert!(room.path("mail/cur/2.b:2,S").exists() && !room.path("mail/cur/1.a:2,S").exists());
+}
+
 #[test]
 fn soft_bounces_suppress_as_the_operator_says() {
     let room = sent(2, "  patience: {bounces: 2, within: 10d}\n");
@@ -134,16 +222,7 @@ fn what_nobody_understands_is_kept_aside_whatever_way_it_came() {
     room.write("mail/new/1.a", person);
     room.run(&["returns", "mail"]).fine();
     assert!(room.path("mail/cur/1.a:2,FS").exists());
-    let mut kept: Vec<(String, String)> = std::fs::read_dir(room.path("var/returns/unreadable"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "eml"))
-        .map(|path| {
-            let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
-            (read(&path), read(&path.with_extension("txt")))
-        })
-        .collect();
-    kept.sort();
+    let kept = kept(&room, "unreadable");
     assert_eq!(kept.len(), 2);
     assert!(kept[0].0.is_empty() && kept[0].1.contains("no mail"), "{kept:?}");
     assert!(kept[1].0 == person && kept[1].1.contains("a person"), "{kept:?}");

@@ -14,6 +14,9 @@ const LONGEST_DATAGRAM: usize = 512;
 /// A record as a test writes it: `("paper.example", "MX", "10 mx.paper.example")`.
 pub type Written = (String, &'static str, String);
 
+/// In the place of a record's kind: the server fails when it is asked for what is the value.
+pub const BROKEN: &str = "broken";
+
 /// The server; ends with the process.
 pub struct NameServer {
     pub at: SocketAddr,
@@ -75,7 +78,12 @@ fn answer(asked: &Message, zone: &[Written]) -> Message {
     let Some(query) = asked.queries.first() else { return answer };
     answer.add_query(query.clone());
     let name = query.name().to_utf8().trim_end_matches('.').to_ascii_lowercase();
-    for (_, kind, value) in zone.iter().filter(|(at, _, _)| *at == name) {
+    let asked_for = query.query_type().to_string();
+    if zone.iter().any(|(at, kind, value)| *at == name && *kind == BROKEN && *value == asked_for) {
+        answer.metadata.response_code = ResponseCode::ServFail;
+        return answer;
+    }
+    for (_, kind, value) in zone.iter().filter(|(at, kind, _)| *at == name && *kind != BROKEN) {
         if kind.parse::<RecordType>().unwrap() == query.query_type() {
             answer.add_answer(Record::from_rdata(query.name().clone(), 60, data(kind, value)));
         }

@@ -1,7 +1,7 @@
 //! A PostgreSQL server of our own, from the system's binaries, for as long as the test process lives.
 
 use pressrun::store::PostgresStore;
-use pressrun::store::postgres::{Options, Tls};
+use pressrun::store::postgres::{LIMIT, Options, Tls};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -120,6 +120,7 @@ impl Server {
             database: name,
             tls: Tls::Off,
             connections: 8,
+            limit: LIMIT,
         };
         Database { options }
     }
