@@ -1,8 +1,8 @@
 //! The ledger alone: deliveries a second that are claimed, begun and settled, each step durable, beside the bare engine:
 //! `cargo bench --bench ledger [-- DELIVERIES]`.
 //!
-//! The ledger is used as the press uses it: so many lines, each of which settles two deliveries and begins two more in one step,
-//! beside one that claims. The bare engine is SQLite, the same file with the same settings, one thread, the same four writes a
+//! The ledger is used as the press uses it: so many lines, each with two deliveries in hand; as one ends, one step settles it and
+//! begins the next, whatever the other is at; beside them one claims. The bare engine is SQLite, the same file with the same settings, one thread, the same four writes a
 //! delivery (claimed, in flight, accepted, the attempt) as plain statements by row number, and as many deliveries a commit as
 //! the lines have in flight: no queue, no joins, nobody asked whether she still wants the mail.
 #![allow(clippy::unwrap_used)]
@@ -98,18 +98,17 @@ async fn ledger(file: &Path, edition: EditionId, lines: usize) -> f64 {
     let queue = Arc::new(Mutex::new(VecDeque::<Claimed>::new()));
     let press = "bench".to_owned();
     let began = Instant::now();
-    let workers: Vec<_> = (0..lines)
+    let workers: Vec<_> = (0..lines * IN_FLIGHT)
         .map(|_| {
             let (store, queue, press) = (store.clone(), queue.clone(), press.clone());
             tokio::spawn(async move {
                 let (mut done, mut settle) = (0, vec![]);
                 loop {
                     let mut queue = queue.lock().await;
-                    if queue.len() < IN_FLIGHT {
+                    if queue.is_empty() {
                         queue.extend(store.claim(&press, edition, CLAIM, LEASE, now()).await.unwrap());
                     }
-                    let most = IN_FLIGHT.min(queue.len());
-                    let begin: Vec<_> = queue.drain(..most).map(|claimed| claimed.id).collect();
+                    let begin: Vec<_> = queue.pop_front().map(|claimed| claimed.id).into_iter().collect();
                     drop(queue);
                     if begin.is_empty() && settle.is_empty() {
                         return done;

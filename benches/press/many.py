@@ -4,6 +4,9 @@ import tempfile
 
 from room import Newsroom, Sink
 
+# What a million may take, in MiB (150 MB).
+MEMORY = 143
+
 
 def measure(args):
     with tempfile.TemporaryDirectory() as work, Sink() as sink:
@@ -34,3 +37,5 @@ def measure(args):
     print(f"{args.readers:,} in {sent.wall:.0f} s, {args.readers / sent.wall:,.0f}/s; peak of memory {sent.peak:.0f} MiB; "
           f"{sent.cpu / args.readers * 1e6:.0f} µs of a core a mail; the last tenth ran at {parts[-1] / parts[0]:.2f} of the first one's rate; "
           f"the ledger has {ledger:,.0f} MiB")
+    if sent.peak > MEMORY:
+        raise SystemExit(f"{sent.peak:.0f} MiB are more than the {MEMORY} that are allowed")

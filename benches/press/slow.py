@@ -1,8 +1,10 @@
-"""Times `pressrun send` against a server whose every reply takes so long; prints what round trips and connections allow."""
+"""Times `pressrun send` against a server whose every reply takes so long; prints what round trips and connections allow, and what a
+client gets through the same proxy that pipelines too and does nothing else: the proxy takes its time itself."""
 import asyncio
 import multiprocessing
 import statistics
 import tempfile
+import time
 
 from room import CONNECTIONS, Newsroom, Sink, free_port, wait_for
 
@@ -33,8 +35,40 @@ def delayed(port, to, seconds):
     asyncio.run(serve())
 
 
+ENVELOPE = b"MAIL FROM:<a@bench.example>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
+
+
+def bare(port, mails, size):
+    """Mails a second of a client that has one mail, asks nobody and writes nothing down."""
+    lines = (b"x" * 74 + b"\r\n") * (size // 76)
+
+    async def line():
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await reader.readline()
+        writer.write(b"EHLO bench.example\r\n")
+        while (await reader.readline())[3:4] == b"-":
+            pass
+        writer.write(ENVELOPE)
+        await hear(reader, 3)
+        for left in reversed(range(mails // CONNECTIONS)):
+            writer.write(lines + b".\r\n" + (ENVELOPE if left else b""))
+            await hear(reader, 4 if left else 1)
+        writer.close()
+
+    async def hear(reader, replies):
+        for _ in range(replies):
+            await reader.readline()
+
+    async def all_lines():
+        await asyncio.gather(*(line() for _ in range(CONNECTIONS)))
+
+    start = time.monotonic()
+    asyncio.run(all_lines())
+    return time.monotonic() - start
+
+
 def measure(args):
-    seconds, rates = args.slow / 1000, []
+    seconds, rates, bares = args.slow / 1000, [], []
     # A mail costs one round trip: its last octet and the next mail's envelope go together (RFC 2920).
     allowed = CONNECTIONS / seconds
     for n in range(args.rounds):
@@ -43,10 +77,14 @@ def measure(args):
             proxy = multiprocessing.Process(target=delayed, args=(port, sink.port, seconds), daemon=True)
             proxy.start()
             wait_for(port)
-            sent = Newsroom(work, args.pressrun, args.readers).send(port)
+            room = Newsroom(work, args.pressrun, args.readers)
+            sent = room.send(port)
+            least = bare(port, args.readers, room.mail)
             proxy.kill()
         # Greeting, EHLO and the first envelope: three round trips before the first mail.
         rates.append(args.readers / (sent.wall - 3 * seconds))
-        print(f"round {n + 1}: {rates[-1]:,.1f}/s, {rates[-1] / allowed:.0%} of what is allowed", flush=True)
+        bares.append(args.readers / (least - 3 * seconds))
+        print(f"round {n + 1}: {rates[-1]:,.1f}/s, {rates[-1] / allowed:.0%} of what is allowed; the bare client {bares[-1]:,.1f}/s", flush=True)
     print(f"median of {args.rounds}: {statistics.median(rates):,.1f}/s; {CONNECTIONS} connections and one round trip of "
-          f"{args.slow:g} ms a mail allow {allowed:,.0f}/s: {statistics.median(rates) / allowed:.0%}")
+          f"{args.slow:g} ms a mail allow {allowed:,.0f}/s: {statistics.median(rates) / allowed:.0%}; "
+          f"{statistics.median(r / b for r, b in zip(rates, bares)):.0%} of the bare client")
