@@ -1,4 +1,4 @@
-//! Signs mails before they are sent: between an edition's approval and its first mail, and beside the sending.
+//! Signs mails before they are sent, between an edition's approval and its first mail.
 //!
 //! An RSA signature costs more than all the rest of a mail. Made ahead, on all cores, it is only read when the mail is sent.
 //! Nothing depends on it: it may be stopped at any moment, done again, or left out, and the same bytes are sent.

@@ -37,12 +37,6 @@ struct State<T> {
     closed: bool,
 }
 
-impl<T> State<T> {
-    fn left(&self) -> usize {
-        self.waiting.len() + self.coming
-    }
-}
-
 impl<T> Queue<T> {
     pub(super) fn new(lines: u16, alone: bool) -> Self {
         let state =
@@ -154,6 +148,11 @@ impl<T> Queue<T> {
 }
 
 impl<T> State<T> {
+    /// What there is for those who send, now or soon.
+    fn left(&self) -> usize {
+        self.waiting.len() + self.coming
+    }
+
     fn take_aside(&mut self, has_room: impl Fn(&str) -> bool) -> Option<T> {
         if self.kept == 0 {
             return None;
