@@ -259,7 +259,8 @@ async fn a_press_that_waits_for_an_answer_keeps_its_leases() {
     let (ledger, edition) = ledger(folder.path(), 1).await;
     let server = Server::start(script(|at| {
         if at.moment == Moment::Dot {
-            std::thread::sleep(3 * LEASE);
+            // The press has its tasks on this thread too.
+            tokio::task::block_in_place(|| std::thread::sleep(3 * LEASE));
         }
         Act::Usual
     }))
