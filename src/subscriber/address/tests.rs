@@ -86,6 +86,13 @@ fn whatever_is_accepted_in_ascii_lettre_accepts_too() {
 }
 
 #[test]
+fn nearly_every_address_is_taken_by_its_form() {
+    for text in ["ana@example.org", "Ana.Q+news_1@a-b.example.co", "1@2.example"] {
+        assert!(super::plain(text).is_some(), "{text}");
+    }
+}
+
+#[test]
 fn the_limits_hold_at_their_edge() {
     let local = "a".repeat(MAX_LOCAL);
     assert!(format!("{local}@example.org").parse::<Address>().is_ok());
@@ -158,6 +165,18 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #[test]
+    fn what_is_taken_by_its_form_all_the_rules_take_too(
+        text in "[A-Za-z0-9._+-]{1,66}@([a-z0-9-]{1,65}\\.){1,4}[a-z]{1,65}|[aA.]{1,4}@[a-c0.-]{1,8}",
+    ) {
+        if let Some(at) = super::plain(&text) {
+            let known = Address::checked(&text);
+            prop_assert_eq!(known.as_ref().map(Address::as_str), Ok(text.as_str()));
+            prop_assert_eq!(known.map(|address| address.at), Ok(at));
+        }
+        prop_assert_eq!(text.parse::<Address>().map(String::from), Address::checked(&text).map(String::from));
+    }
+
     #[test]
     fn what_is_accepted_reads_back_the_same_and_is_clean(text in texts()) {
         if let Ok(address) = text.parse::<Address>() {
