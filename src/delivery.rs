@@ -252,9 +252,7 @@ impl Reply {
             (word, rest) if is_status(word, code) => (Some(word.to_owned()), rest),
             _ => (None, text),
         };
-        let clean = rest.split(|c: char| c.is_control() || c.is_whitespace()).filter(|w| !w.is_empty());
-        let text = clean.collect::<Vec<_>>().join(" ").chars().take(Self::MAX_TEXT).collect();
-        Reply { code, status, text }
+        Reply { code, status, text: if is_tidy(rest) { rest.to_owned() } else { tidied(rest) } }
     }
 
     /// A line as it stands in a log: `550 5.1.1 No such user`.
@@ -307,9 +305,23 @@ impl std::fmt::Display for Reply {
 
 /// `5.7.26` after a 550.
 fn is_status(word: &str, code: u16) -> bool {
-    let parts: Vec<&str> = word.split('.').collect();
-    let number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
-    parts.len() == 3 && parts.iter().all(number) && parts[0] == (code / 100).to_string()
+    let number = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let mut parts = word.split('.');
+    let class = parts.next().filter(|part| part.len() == 1).and_then(|part| part.parse().ok());
+    let (subject, detail) = (parts.next(), parts.next());
+    class == Some(code / 100) && subject.is_some_and(number) && detail.is_some_and(number) && parts.next().is_none()
+}
+
+/// As [`tidied`] makes a text. Nearly every reply is.
+fn is_tidy(text: &str) -> bool {
+    let seen = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    let spaced = text.starts_with(' ') || text.ends_with(' ') || text.contains("  ");
+    text.len() <= Reply::MAX_TEXT && text.bytes().all(seen) && !spaced
+}
+
+fn tidied(text: &str) -> String {
+    let words = text.split(|c: char| c.is_control() || c.is_whitespace()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ").chars().take(Reply::MAX_TEXT).collect()
 }
 
 #[cfg(test)]
