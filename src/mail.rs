@@ -8,6 +8,8 @@ pub mod dkim;
 pub mod headers;
 // A mail to one person, outside of editions.
 pub mod letter;
+// A message's bytes.
+pub mod message;
 // A plain-text mail to one of the newsroom's own.
 pub mod note;
 // How a sender stands in the eyes of those who receive.
@@ -20,6 +22,7 @@ pub mod returned;
 use chrono::{DateTime, Utc};
 
 use self::dkim::{SignError, Signer};
+pub use self::message::Message;
 use crate::subscriber::Address;
 
 /// An envelope and finished bytes.
@@ -29,8 +32,8 @@ pub struct Mail {
     pub return_path: Address,
     /// The one recipient (`RCPT TO`).
     pub to: Address,
-    /// The message with CRLF line ends, not dot-stuffed.
-    pub message: Vec<u8>,
+    /// What the recipient gets.
+    pub message: Message,
 }
 
 impl Mail {
@@ -40,8 +43,8 @@ impl Mail {
     /// [`SignError`].
     pub fn signed(mut self, signer: Option<&Signer>, when: DateTime<Utc>) -> Result<Mail, SignError> {
         if let Some(signer) = signer {
-            let fields = signer.sign(&self.message, when)?;
-            self.message.splice(..0, fields.into_bytes());
+            let fields = signer.sign(&self.message.to_vec(), when)?;
+            self.message.prepend(&fields);
         }
         Ok(self)
     }

@@ -94,11 +94,11 @@ impl Writer {
         let own = self.own(subscriber);
         let reader = own.reader(address, name);
         let values = self.stencil.values(&reader);
-        let Some(signing) = &self.signing else { return Ok(self.stencil.signed(&reader, &values, "")) };
+        let Some(signing) = &self.signing else { return Ok(self.stencil.signed(&reader, values, String::new())) };
         let slices = values.as_slices();
         let kept = ahead.and_then(|bytes| signing.fields(&slices, &Signature::from(bytes.to_vec())));
         let fields = kept.map_or_else(|| signing.sign_now(&slices), Ok).map_err(unsignable)?;
-        Ok(self.stencil.signed(&reader, &values, &fields))
+        Ok(self.stencil.signed(&reader, values, fields))
     }
 
     /// What is to be kept of a delivery's signature. `None` where mails are not signed, or this one cannot be.

@@ -41,7 +41,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     let name = |ending: &str| folder.join(format!("{}-{number}.{ending}", digest.slug));
     write(&name("html"), html.as_bytes())?;
     write(&name("txt"), text.as_bytes())?;
-    write(&name("eml"), &mail.message)?;
+    write(&name("eml"), &mail.message.to_vec())?;
     output::line(common, "preview", format!("{} no. {number}: “{}”", digest.title, sealed.subject));
     if sealed.shortened {
         output::line(common, "", "the full texts were too long for one mail: it carries summaries with “read on”");

@@ -53,7 +53,7 @@ pub fn write(letter: &Letter) -> Result<Mail, lettre::error::Error> {
         .raw_header(raw("Auto-Submitted", "auto-generated"))
         .envelope(envelope)
         .multipart(MultiPart::alternative_plain_html(letter.text.to_owned(), letter.html.to_owned()))?;
-    Ok(Mail { return_path: letter.return_path.clone(), to: letter.to.clone(), message: message.formatted() })
+    Ok(Mail { return_path: letter.return_path.clone(), to: letter.to.clone(), message: message.formatted().into() })
 }
 
 #[cfg(test)]
@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn a_letter_is_read_as_it_was_meant_and_no_text_becomes_a_header() {
         let mail = letter("Bitte bestätigen\r\nBcc: x@y.example", "nadia@example.org");
-        let read = MessageParser::default().parse(&mail.message).unwrap();
+        let message = mail.message.to_vec();
+        let read = MessageParser::default().parse(&message).unwrap();
         assert_eq!(read.subject(), Some("Bitte bestätigen Bcc: x@y.example"));
         assert!(read.bcc().is_none());
         assert_eq!(read.to().unwrap().first().unwrap().address(), Some("nadia@example.org"));
@@ -94,7 +95,9 @@ mod tests {
 
     #[test]
     fn the_same_letter_again_is_the_same_mail() {
-        let id = |mail: &Mail| MessageParser::default().parse(&mail.message).unwrap().message_id().unwrap().to_owned();
+        let id = |mail: &Mail| {
+            MessageParser::default().parse(&mail.message.to_vec()).unwrap().message_id().unwrap().to_owned()
+        };
         assert_eq!(id(&letter("a", "a@b.example")), id(&letter("b", "c@d.example")));
     }
 }

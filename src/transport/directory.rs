@@ -34,13 +34,14 @@ impl Outbox {
 
     fn write(&self, mail: &Mail) -> io::Result<String> {
         std::fs::create_dir_all(&self.folder)?;
+        let message = mail.message.to_vec();
         let mut name = String::new();
-        for byte in digest(&SHA256, message_id(&mail.message).unwrap_or(&mail.message)).as_ref().iter().take(NAME) {
+        for byte in digest(&SHA256, message_id(&message).unwrap_or(&message)).as_ref().iter().take(NAME) {
             let _ = write!(name, "{byte:02x}");
         }
         name += ".eml";
         let mut file = tempfile::Builder::new().prefix(".").suffix(".part").tempfile_in(&self.folder)?;
-        file.write_all(&mail.message)?;
+        file.write_all(&message)?;
         file.as_file().sync_all()?;
         file.persist(self.folder.join(&name))?;
         std::fs::File::open(&self.folder)?.sync_all()?;
@@ -64,7 +65,11 @@ mod tests {
 
     fn mail(message: &str) -> Mail {
         let address = "ana@example.org".parse().unwrap();
-        Mail { return_path: "desk@news.example".parse().unwrap(), to: address, message: message.into() }
+        Mail {
+            return_path: "desk@news.example".parse().unwrap(),
+            to: address,
+            message: message.as_bytes().to_vec().into(),
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ fn carrying(port: u16, mails_per_connection: u32, message_timeout: Duration) -> 
 
 #[allow(clippy::unnecessary_wraps)] // the press wants to hear of mails that cannot be written
 fn compose(to: &Claimed) -> Result<Mail, Failure> {
-    let message = format!("Message-ID: <{}@news.example>\r\n\r\nFor {}.\r\n", to.id.0, to.name).into_bytes();
+    let message = format!("Message-ID: <{}@news.example>\r\n\r\nFor {}.\r\n", to.id.0, to.name).into_bytes().into();
     Ok(Mail { return_path: "desk@news.example".parse().unwrap(), to: to.address.clone(), message })
 }
 

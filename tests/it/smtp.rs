@@ -30,7 +30,7 @@ async fn line(server: &Server) -> Line {
 }
 
 fn mail(to: &str, text: &str) -> Mail {
-    let message = format!("Subject: to {to}\r\n\r\n{text}\r\n").into_bytes();
+    let message = format!("Subject: to {to}\r\n\r\n{text}\r\n").into_bytes().into();
     Mail { return_path: "desk@news.example".parse().unwrap(), to: to.parse().unwrap(), message }
 }
 
@@ -77,7 +77,7 @@ async fn with_pipelining_a_mail_and_the_next_envelope_are_one_write() {
     assert_eq!(send_three(&server).await, ["250 at Dot"; 3]);
     let kept = server.kept();
     assert_eq!(recipients(&kept), ["a@x.example", "b@x.example", "c@x.example"]);
-    assert_eq!(kept[1].message, mail("b@x.example", ".two\r\n..\r\n.\r\nend").message);
+    assert_eq!(kept[1].message, mail("b@x.example", ".two\r\n..\r\n.\r\nend").message.to_vec());
     let seen = server.seen.lock().unwrap();
     // MAIL, RCPT before DATA of each of three; and the envelopes of two behind a dot.
     assert_eq!((seen.ahead, seen.connections, seen.quits), (3 * 2 + 2, 1, 1));

@@ -24,16 +24,11 @@ const SENDER_ID: std::ops::RangeInclusive<usize> = 5..=15;
 
 /// What receivers will think of this mail.
 pub fn message(mail: &Mail) -> Vec<Finding> {
-    let Some(message) = MessageParser::default().parse(&mail.message) else {
+    let bytes = mail.message.to_vec();
+    let Some(message) = MessageParser::default().parse(&bytes) else {
         return vec![Finding::wrong("headers", "the mail cannot be read", "this is a fault of Pressrun; please tell")];
     };
-    vec![
-        size(&message, mail.message.len()),
-        lines(&mail.message),
-        headers(&message),
-        one_click(&message),
-        signed(&message),
-    ]
+    vec![size(&message, bytes.len()), lines(&bytes), headers(&message), one_click(&message), signed(&message)]
 }
 
 fn size(message: &Message<'_>, total: usize) -> Finding {
@@ -168,7 +163,7 @@ mod tests {
         let mail = Mail {
             return_path: "bounces@paper.example".parse().unwrap(),
             to: "r@example.net".parse().unwrap(),
-            message: text.as_bytes().to_vec(),
+            message: text.as_bytes().to_vec().into(),
         };
         message(&mail).into_iter().map(|finding| (finding.about, finding.verdict)).collect()
     }

@@ -17,13 +17,12 @@ use lettre::transport::smtp::response::Response;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Options;
 use super::lines::true_code;
-use super::offers::{Offers, append_content, rcpt_to};
-use super::wire::Written;
+use super::offers::{Offers, rcpt_to};
+use super::wire::Tray;
 use crate::delivery::{Fate, Reply, Step};
 use crate::mail::Mail;
 use crate::transport::Sent;
@@ -34,7 +33,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// One SMTP connection.
 pub struct Connection {
     smtp: AsyncSmtpConnection,
-    written: Written,
+    tray: Tray,
     offers: Offers,
     timeout: Duration,
     message_timeout: Duration,
@@ -44,7 +43,6 @@ pub struct Connection {
     ahead: bool,
     /// Commands and replies are in step.
     sound: bool,
-    buffer: Vec<u8>,
 }
 
 impl fmt::Debug for Connection {
@@ -61,17 +59,16 @@ struct Ended {
 }
 
 impl Connection {
-    pub(super) fn new(smtp: AsyncSmtpConnection, written: Written, offers: Offers, options: &Options) -> Self {
+    pub(super) fn new(smtp: AsyncSmtpConnection, tray: Tray, offers: Offers, options: &Options) -> Self {
         Connection {
             smtp,
-            written,
+            tray,
             offers,
             timeout: options.timeout,
             message_timeout: options.message_timeout,
             left: options.mails_per_connection.max(1),
             ahead: false,
             sound: true,
-            buffer: vec![],
         }
     }
 
@@ -162,21 +159,18 @@ impl Connection {
 
     /// The message, its dot, and where known the next envelope, in one write; then the reply to the dot.
     async fn content(&mut self, mail: &Mail, next: Option<&Mail>) -> Ended {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        append_content(&mail.message, &mut buffer);
-        let dot = self.written.load(Ordering::Relaxed) + buffer.len() as u64;
-        if let Some(next) = next {
-            buffer.extend_from_slice(self.offers.mail_from(next).as_bytes());
-            buffer.extend_from_slice(rcpt_to(next).as_bytes());
-            buffer.extend_from_slice(b"DATA\r\n");
-            self.ahead = true;
-        }
-        let Ok(text) = std::str::from_utf8(&buffer) else {
-            return Ended { fate: Fate::Broke(Step::Data, "the mail is not in UTF-8".to_owned()), sound: false };
-        };
-        let said = within(self.message_timeout, self.smtp.command(text)).await;
-        self.buffer = buffer;
+        let mut length = 0;
+        let before = self.tray.lay(|out| {
+            mail.message.append_content(out);
+            length = out.len() as u64;
+            if let Some(next) = next {
+                out.extend_from_slice(self.offers.mail_from(next).as_bytes());
+                out.extend_from_slice(rcpt_to(next).as_bytes());
+                out.extend_from_slice(b"DATA\r\n");
+            }
+        });
+        self.ahead = next.is_some();
+        let said = within(self.message_timeout, self.smtp.command("")).await;
         match said {
             // A line that ends here has not taken the mail, and takes no other.
             Ok(reply) => {
@@ -185,7 +179,7 @@ impl Connection {
                 Ended { sound: refused || fate.is_acceptance(), fate }
             }
             Err(broke) => {
-                let step = if self.written.load(Ordering::Relaxed) < dot { Step::Data } else { Step::Dot };
+                let step = if self.tray.written() < before + length { Step::Data } else { Step::Dot };
                 Ended { fate: Fate::Broke(step, broke), sound: false }
             }
         }

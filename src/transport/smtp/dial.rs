@@ -20,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::connection::{Connection, read};
 use super::offers::Offers;
-use super::wire::{Wire, Written};
+use super::wire::{Tray, Wire};
 use super::{Login, Options, Relay, Security, Tls};
 use crate::transport::OpenError;
 
@@ -34,7 +34,7 @@ pub(super) async fn dial(relay: &Relay, options: &Options, tls: &Tls) -> Result<
     let call = Call { relay: format!("{}:{}", relay.host, relay.port), host, limit: options.timeout, hello, tls };
 
     let tcp = call.step(connect(host, relay.port)).await?.map_err(|e| call.unreachable(e))?;
-    let (mut smtp, written) = match relay.security {
+    let (mut smtp, tray) = match relay.security {
         Security::Implicit => call.greet(Wire::tls(call.handshake(tcp).await?)).await?,
         security => call.upgrade(tcp, security).await?,
     };
@@ -44,7 +44,7 @@ pub(super) async fn dial(relay: &Relay, options: &Options, tls: &Tls) -> Result<
     if let Some(login) = &options.login {
         call.log_in(&mut smtp, login).await?;
     }
-    Ok(Connection::new(smtp, written, offers, options))
+    Ok(Connection::new(smtp, tray, offers, options))
 }
 
 /// One relay being called.
@@ -63,9 +63,9 @@ impl Call<'_> {
         tokio::time::timeout(self.limit, step).await.map_err(late)
     }
 
-    async fn greet(&self, (wire, written): (Wire, Written)) -> Result<(AsyncSmtpConnection, Written), OpenError> {
+    async fn greet(&self, (wire, tray): (Wire, Tray)) -> Result<(AsyncSmtpConnection, Tray), OpenError> {
         let greeted = self.step(AsyncSmtpConnection::connect_with_transport(Box::new(wire), &self.hello)).await?;
-        Ok((greeted.map_err(|e| self.unreachable(words(e)))?, written))
+        Ok((greeted.map_err(|e| self.unreachable(words(e)))?, tray))
     }
 
     async fn handshake(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>, OpenError> {
@@ -79,14 +79,14 @@ impl Call<'_> {
     }
 
     /// STARTTLS (RFC 3207). What was read in the clear is thrown away with the connection that read it (section 6).
-    async fn upgrade(&self, tcp: TcpStream, security: Security) -> Result<(AsyncSmtpConnection, Written), OpenError> {
+    async fn upgrade(&self, tcp: TcpStream, security: Security) -> Result<(AsyncSmtpConnection, Tray), OpenError> {
         let tcp = tcp.into_std().map_err(|e| self.unreachable(e))?;
         let twin = tcp.try_clone().map_err(|e| self.unreachable(e))?;
         let tcp = TcpStream::from_std(tcp).map_err(|e| self.unreachable(e))?;
-        let (mut smtp, written) = self.greet(Wire::clear(tcp)).await?;
+        let (mut smtp, tray) = self.greet(Wire::clear(tcp)).await?;
         if !smtp.server_info().supports_feature(Extension::StartTls) {
             return match security {
-                Security::Loopback => Ok((smtp, written)),
+                Security::Loopback => Ok((smtp, tray)),
                 _ => Err(self.untrusted("it does not offer STARTTLS, and a connection in the clear is not allowed")),
             };
         }
@@ -94,8 +94,8 @@ impl Call<'_> {
         ready.map_err(|e| self.unreachable(format!("STARTTLS: {}", words(e))))?;
         drop(smtp);
         let twin = TcpStream::from_std(twin).map_err(|e| self.unreachable(e))?;
-        let (wire, written) = Wire::tls(self.handshake(twin).await?);
-        self.greet((wire.greeted(), written)).await
+        let (wire, tray) = Wire::tls(self.handshake(twin).await?);
+        self.greet((wire.greeted(), tray)).await
     }
 
     async fn log_in(&self, smtp: &mut AsyncSmtpConnection, login: &Login) -> Result<(), OpenError> {

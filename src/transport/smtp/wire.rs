@@ -4,17 +4,48 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::lines::Lines;
 
-/// How many bytes have been given to a stream, so that a write that broke can be told from an answer that did not come.
-pub(super) type Written = Arc<AtomicU64>;
+/// What a connection shares with the stream under it. lettre copies what it is given to write; a message is laid here, and goes out
+/// when lettre flushes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tray(Arc<Mutex<Load>>);
+
+#[derive(Debug, Default)]
+struct Load {
+    /// What is to go out at the next flush; kept for its room when it has.
+    bytes: Vec<u8>,
+    /// So much of it has.
+    gone: usize,
+    /// How many bytes the stream has taken in all.
+    written: u64,
+}
+
+impl Tray {
+    /// Lays down what `write` appends; answers what [`Tray::written`] is before it goes out. What lay there does not.
+    pub(super) fn lay(&self, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let mut load = self.load();
+        load.bytes.clear();
+        load.gone = 0;
+        write(&mut load.bytes);
+        load.written
+    }
+
+    /// How many bytes the stream has taken: a write that broke can be told from an answer that did not come.
+    pub(super) fn written(&self) -> u64 {
+        self.load().written
+    }
+
+    fn load(&self) -> MutexGuard<'_, Load> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Bytes read at once: replies are short.
 const READ: usize = 1024;
@@ -23,7 +54,7 @@ const READ: usize = 1024;
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: Stream,
-    written: Written,
+    tray: Tray,
     lines: Lines,
 }
 
@@ -34,14 +65,17 @@ enum Stream {
 }
 
 impl Wire {
-    pub(super) fn clear(tcp: TcpStream) -> (Self, Written) {
-        let written = Written::default();
-        (Wire { stream: Stream::Clear(tcp), written: written.clone(), lines: Lines::default() }, written)
+    pub(super) fn clear(tcp: TcpStream) -> (Self, Tray) {
+        Wire::new(Stream::Clear(tcp))
     }
 
-    pub(super) fn tls(tls: TlsStream<TcpStream>) -> (Self, Written) {
-        let written = Written::default();
-        (Wire { stream: Stream::Tls(Box::new(tls)), written: written.clone(), lines: Lines::default() }, written)
+    pub(super) fn tls(tls: TlsStream<TcpStream>) -> (Self, Tray) {
+        Wire::new(Stream::Tls(Box::new(tls)))
+    }
+
+    fn new(stream: Stream) -> (Self, Tray) {
+        let tray = Tray::default();
+        (Wire { stream, tray: tray.clone(), lines: Lines::default() }, tray)
     }
 
     /// The same, where the server has greeted before: lettre waits for a greeting, and after STARTTLS there is none.
@@ -90,12 +124,23 @@ impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = self.io().poll_write(cx, bytes);
         if let Poll::Ready(Ok(n)) = &result {
-            self.written.fetch_add(*n as u64, Ordering::Relaxed);
+            self.tray.load().written += *n as u64;
         }
         result
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let tray = self.tray.clone();
+        let mut load = tray.load();
+        while load.gone < load.bytes.len() {
+            match ready!(self.io().poll_write(cx, &load.bytes[load.gone..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => {
+                    load.gone += n;
+                    load.written += n as u64;
+                }
+            }
+        }
         self.io().poll_flush(cx)
     }
 

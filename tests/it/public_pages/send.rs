@@ -25,7 +25,7 @@ const COLUMN: &str = "middle-east-outreach";
 
 #[allow(clippy::unnecessary_wraps)] // the press wants to hear of mails that cannot be written
 fn compose(to: &Claimed) -> Result<Mail, Failure> {
-    let message = format!("Message-ID: <{}@news.example>\r\n\r\nNews.\r\n", to.id.0).into_bytes();
+    let message = format!("Message-ID: <{}@news.example>\r\n\r\nNews.\r\n", to.id.0).into_bytes().into();
     Ok(Mail { return_path: "desk@news.example".parse().unwrap(), to: to.address.clone(), message })
 }
 
