@@ -158,12 +158,17 @@ pub fn prepare(
     let now = clock();
     let begun = SystemTime::now();
     let mut edit = None;
-    let (cache, there) = rayon::join(|| Cache::open(setup.cache, &setup.hash()), || folder.files());
+    let (known, there) = rayon::join(
+        || Cache::open(setup.cache, &setup.hash()).map(|cache| (Sieve::new(&cache), cache)),
+        || folder.files(),
+    );
     let there = there.map_err(Refused::Feeds)?;
-    if let Some(cache) = cache.as_ref().filter(|cache| {
-        need == Need::Feeds && quick::as_before(&setup, cache, now) && build::untouched(&there, &cache.books.documents)
-    }) {
-        let sieve = Sieve::new(cache);
+    let (sieve, cache) = known.unzip();
+    if let (Some(cache), Some(sieve)) = (&cache, sieve)
+        && need == Need::Feeds
+        && quick::as_before(&setup, cache, now)
+        && build::untouched(&there, &cache.books.documents)
+    {
         let (listed, problems) =
             walk_without(setup.source, &|listed| sieve.knows(listed)).map_err(Refused::Articles)?;
         let calm = problems.iter().map(Kept::of).eq(cache.books.walked.iter().cloned());

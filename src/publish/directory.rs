@@ -247,7 +247,7 @@ fn files_below(folder: &Path, prefix: &str) -> Result<Vec<(String, Stamp)>, Buil
     let found = entries.map_err(BuildError::at(folder))?.into_par_iter().with_min_len(SHARE).map(|entry| {
         let name = entry.file_name();
         let kind = entry.file_type().map_err(BuildError::at(&entry.path()))?;
-        Ok(match name.to_str().map(|name| format!("{prefix}{name}")) {
+        Ok(match name.to_str().map(|name| [prefix, name].concat()) {
             Some(path) if kind.is_dir() && !name.as_encoded_bytes().starts_with(b".") => {
                 files_below(&entry.path(), &format!("{path}/"))?
             }

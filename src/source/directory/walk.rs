@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
@@ -54,18 +55,21 @@ impl Walk<'_> {
 
     fn entries(&self, entries: fs::ReadDir, below: &str, above: &[PathBuf]) -> Found {
         let mut problems = Vec::new();
-        let entries: Vec<DirEntry> = entries
+        let entries: Vec<(OsString, DirEntry)> = entries
             .filter_map(|entry| entry.map_err(|error| problems.push(unreadable(self.name, below, &error))).ok())
+            .map(|entry| (entry.file_name(), entry))
             .collect();
         // What is not to be listed is let go at once, so that a large folder does not fill the memory.
         let plain = is_plain(&entries);
-        let seen = entries.into_par_iter().with_min_len(SHARE).filter_map(|entry| match self.entry(&entry, below) {
-            Ok(Entry::Nothing) => None,
-            Ok(Entry::File(path, stamp)) if plain => {
-                let listed = alone((path, stamp));
-                (!(self.without)(&listed)).then_some(Ok(Entry::File(listed.path, stamp)))
+        let seen = entries.into_par_iter().with_min_len(SHARE).filter_map(|(name, entry)| {
+            match self.entry(name, &entry, below) {
+                Ok(Entry::Nothing) => None,
+                Ok(Entry::File(path, stamp)) if plain => {
+                    let listed = alone((path, stamp));
+                    (!(self.without)(&listed)).then_some(Ok(Entry::File(listed.path, stamp)))
+                }
+                seen => Some(seen),
             }
-            seen => Some(seen),
         });
         let seen: Vec<Result<Entry, Problem>> = seen.collect();
         let (mut files, mut folders) = (Vec::new(), Vec::new());
@@ -91,8 +95,8 @@ impl Walk<'_> {
         found
     }
 
-    fn entry(&self, entry: &DirEntry, below: &str) -> Result<Entry, Problem> {
-        let file_name = match entry.file_name().into_string() {
+    fn entry(&self, name: OsString, entry: &DirEntry, below: &str) -> Result<Entry, Problem> {
+        let file_name = match name.into_string() {
             Ok(file_name) => file_name,
             Err(file_name) => {
                 let shown = file_name.to_string_lossy();
@@ -104,7 +108,7 @@ impl Walk<'_> {
             return Ok(Entry::Nothing);
         }
         let material = is_material(&file_name);
-        let path = if below.is_empty() { file_name } else { format!("{below}{file_name}") };
+        let path = if below.is_empty() { file_name } else { [below, &file_name].concat() };
         let failed = |error| unreadable(self.name, &path, &error);
         let kind = entry.file_type().map_err(failed)?;
         let metadata = match kind {
@@ -141,15 +145,13 @@ impl Walk<'_> {
 }
 
 /// The usual folder: its articles' files are all of one kind, so each is an article of its own.
-fn is_plain(entries: &[DirEntry]) -> bool {
-    let names = entries.iter().map(DirEntry::file_name);
-    let mut first: Option<String> = None;
-    let mut endings = names.filter_map(|name| {
+fn is_plain(entries: &[(OsString, DirEntry)]) -> bool {
+    let mut endings = entries.iter().filter_map(|(name, _)| {
         let ending = split_ending(name.to_str()?).1;
-        is_ending(ending).then(|| ending.to_owned())
+        is_ending(ending).then_some(ending)
     });
-    endings.all(|ending| *first.get_or_insert_with(|| ending.clone()) == ending)
-        && first.is_none_or(|ending| BODY_ENDINGS.contains(&ending.as_str()))
+    let Some(first) = endings.next() else { return true };
+    BODY_ENDINGS.contains(&first) && endings.all(|ending| ending == first)
 }
 
 fn alone((path, stamp): (String, Stamp)) -> Listed {
