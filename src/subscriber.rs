@@ -13,6 +13,8 @@ pub mod fold;
 // What an operator may overrule.
 pub mod force;
 // All that is held about somebody.
+// Which keys a ledger's links are signed with.
+pub mod key_ring;
 pub mod held;
 // Reading and writing lists of subscribers.
 pub mod list;

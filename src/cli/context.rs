@@ -78,7 +78,9 @@ impl Context {
         if let crate::store::Store::Postgres(server) = &store {
             keys::shared(self, self.block_on(server.is_new()).map_err(failures::ledger)?)?;
         }
-        Ok(Arc::new(store.with_erasure_key(keys::erasure(self)?)))
+        let store = Arc::new(store.with_erasure_key(keys::erasure(self)?));
+        keys::agree(self, &store)?;
+        Ok(store)
     }
 
     /// Opens the ledger at an address.

@@ -6,10 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::context::Context;
+use super::context::{Context, Store};
 use super::failures;
 use crate::error::{Failure, Kind};
 use crate::subscriber::ErasureKey;
+use crate::subscriber::key_ring::{KeyNames, KeyRing as _};
 use crate::subscriber::token::Keys;
 
 /// The keys that sign the links in mails.
@@ -32,6 +33,37 @@ pub(crate) fn erasure(context: &Context) -> Result<ErasureKey, Failure> {
             .because("it is not 32 octets in base64")
             .hint("put back a backup: without this key an erased reader could be brought back by a list")
     })
+}
+
+/// The keys here must be those that the ledger's links were signed with.
+pub(crate) fn agree(context: &Context, store: &Store) -> Result<(), Failure> {
+    let path = beside_the_ledger(context, "link.keys");
+    let names = |ours| context.block_on(store.key_names(ours)).map_err(failures::ledger);
+    if !path.exists()
+        && let Some((newest, _)) = names(KeyNames::new())?.last_key_value()
+    {
+        return Err(Failure::new(
+            Kind::Configuration,
+            format!("{} is missing, and links were signed with it", context.shown(&path)),
+        )
+        .because("without it no reader can leave by a link in a mail that she has")
+        .hint(format!(
+            "put it back from a backup, or copy it from another machine of this ledger; if it is lost for good, \
+             write the line `{}:KEY` into it, with what `openssl rand -base64 32` says for KEY",
+            newest.saturating_add(1)
+        )));
+    }
+    let ours = links(context)?.names();
+    let known = names(ours.clone())?;
+    match ours.iter().find(|(number, name)| known.get(number) != Some(name)) {
+        None => Ok(()),
+        Some((number, _)) => Err(Failure::new(
+            Kind::Configuration,
+            format!("key {number} in {} is not the ledger's", context.shown(&path)),
+        )
+        .because("with a key of its own, this machine would send links that nobody else knows, and not know theirs")
+        .hint("put back link.keys from a backup, or copy it from another machine of this ledger")),
+    }
 }
 
 /// Several machines work on one ledger with the same keys: only for a new ledger are they made.

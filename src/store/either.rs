@@ -15,6 +15,7 @@ use crate::delivery::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settle
 use crate::digest::edition::Edits;
 use crate::digest::{Drafted, Edition, EditionId, EditionPiece, Editions, Sealed};
 use crate::newsroom::ArticleId;
+use crate::subscriber::key_ring::{KeyNames, KeyRing};
 use crate::subscriber::request::{Ask, Request, RequestId, Requests, Terms};
 use crate::subscriber::{
     Added, Address, Entry, ErasureKey, Force, Held, Listed, Subscriber, SubscriberId, Subscribers, SubscriptionState,
@@ -65,6 +66,11 @@ hand_on! {
     fn list(digest: Option<&str>, after: Option<(String, String)>, limit: u32) -> Vec<Listed>;
     fn show(address: &Address) -> Option<Held>;
     fn forget(address: &Address, now: DateTime<Utc>) -> bool;
+}
+
+hand_on! {
+    KeyRing:
+    fn key_names(ours: KeyNames) -> KeyNames;
 }
 
 hand_on! {

@@ -9,6 +9,7 @@
 
 mod condition;
 mod editions;
+mod key_ring;
 mod ledger;
 mod moving;
 mod notices;

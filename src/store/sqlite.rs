@@ -4,6 +4,7 @@
 //! is in WAL mode with `synchronous=FULL`: what was answered survives a power cut.
 
 mod editions;
+mod key_ring;
 mod ledger;
 mod notices;
 mod pace;

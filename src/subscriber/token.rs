@@ -24,6 +24,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
+use super::key_ring::{KEY_NAME, KeyNames};
 use super::subscription::SubscriberId;
 
 /// Characters of every token.
@@ -131,6 +132,7 @@ struct Key {
     sign: hmac::Key,
     hide: hmac::Key,
     returning: returning::Key,
+    name: [u8; KEY_NAME],
 }
 
 impl Key {
@@ -141,7 +143,8 @@ impl Key {
         let (sign, hide) = (derive(b"pressrun link sign\x01"), derive(b"pressrun link hide\x01"));
         let returning =
             returning::Key { sign: derive(b"pressrun return sign\x01"), hide: derive(b"pressrun return hide\x01") };
-        Self { octets: SecretBox::new(Box::new(octets)), sign, hide, returning }
+        let name = first(hmac::sign(&secret, b"pressrun link name\x01"));
+        Self { octets: SecretBox::new(Box::new(octets)), sign, hide, returning, name }
     }
 
     fn tag(&self, number: u8, content: [u8; CONTENT]) -> [u8; TAG] {
@@ -163,9 +166,9 @@ fn hmac_of(key: &hmac::Key, number: u8, data: &[u8]) -> hmac::Tag {
     context.sign()
 }
 
-fn first(tag: hmac::Tag) -> [u8; TAG] {
-    let mut octets = [0; TAG];
-    octets.copy_from_slice(&tag.as_ref()[..TAG]);
+fn first<const N: usize>(tag: hmac::Tag) -> [u8; N] {
+    let mut octets = [0; N];
+    octets.copy_from_slice(&tag.as_ref()[..N]);
     octets
 }
 
@@ -221,6 +224,12 @@ impl Keys {
             let _ = writeln!(text, "{number}:{}", STANDARD.encode(key.octets.expose_secret()));
         }
         text.into()
+    }
+
+    /// By what a ledger knows them again.
+    pub fn names(&self) -> KeyNames {
+        let newest = (self.newest.0, self.newest.1.name);
+        self.older.iter().map(|(number, key)| (*number, key.name)).chain([newest]).collect()
     }
 
     /// The token for a link, [`LENGTH`] characters that may stand anywhere in an address.

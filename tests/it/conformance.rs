@@ -13,6 +13,7 @@ use pressrun::digest::edition::{Choice, Edits};
 use pressrun::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
 use pressrun::store::{PostgresStore, SqliteStore};
+use pressrun::subscriber::key_ring::{KeyNames, KeyRing};
 use pressrun::subscriber::{
     Added, Address, Consent, EVERYTHING, Entry, ErasureKey, Force, Lifted, SubscriberId, Subscribers,
     SubscriptionState, Suppression, SuppressionReason,
@@ -26,8 +27,8 @@ use crate::support;
 pub const LEASE: Duration = Duration::from_mins(10);
 
 /// All a store must be.
-pub trait Store: Subscribers + Editions + Ledger + Signatures + Notices + Returns {}
-impl<S: Subscribers + Editions + Ledger + Signatures + Notices + Returns> Store for S {}
+pub trait Store: Subscribers + KeyRing + Editions + Ledger + Signatures + Notices + Returns {}
+impl<S: Subscribers + KeyRing + Editions + Ledger + Signatures + Notices + Returns> Store for S {}
 
 pub fn now() -> DateTime<Utc> {
     "2026-11-22T09:00:00Z".parse().unwrap()
@@ -958,6 +959,16 @@ pub async fn presses_beside_each_other_never_share_a_delivery<S: Store>(store: S
     assert_eq!(store.counts(edition).await.unwrap().accepted, 300);
 }
 
+pub async fn the_name_of_a_key_is_written_once<S: Store>(store: S) {
+    let names = |names: &[(u8, u8)]| names.iter().map(|(number, name)| (*number, [*name; 16])).collect::<KeyNames>();
+    let know = async |ours: &[(u8, u8)]| store.key_names(names(ours)).await.unwrap();
+    assert_eq!(know(&[]).await, names(&[]));
+    assert_eq!(know(&[(1, 7), (255, 8)]).await, names(&[(1, 7), (255, 8)]));
+    // One comes, one is another, and one was taken out.
+    assert_eq!(know(&[(1, 9), (2, 10)]).await, names(&[(1, 7), (2, 10), (255, 8)]));
+    assert_eq!(know(&[(2, 11)]).await, names(&[(1, 7), (2, 10), (255, 8)]));
+}
+
 /// Runs one behaviour on a fresh store, where there is one.
 pub fn on<S, F: Future<Output = ()>>(open: impl Future<Output = Option<S>>, behaviour: impl FnOnce(S) -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -995,6 +1006,7 @@ macro_rules! suite {
 }
 
 suite! {
+    the_name_of_a_key_is_written_once
     a_list_is_added_once_and_never_revives_anybody
     letter_case_makes_no_second_subscriber
     a_suppressed_address_is_never_mailed_again

@@ -77,6 +77,25 @@ fn doubtful(room: &Room) -> BTreeSet<String> {
     deliveries.map(|event| event["address"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Before, new ones were made without a word, and no link in a mail worked any more.
+#[test]
+fn lost_link_keys_are_missed_and_can_be_given_up() {
+    let room = Room::small(2);
+    room.run(&["run", "--now"]).fine();
+    let keys = room.read("var/link.keys");
+    std::fs::remove_file(room.path("var/link.keys")).unwrap();
+    let said = ["var/link.keys is missing, and links were signed with it", "from a backup", "the line `2:KEY`"];
+    room.run(&["run"]).failed(3, &said);
+    room.run(&["subscribers", "list"]).failed(3, &said);
+    assert!(!room.path("var/link.keys").exists());
+    room.write("var/link.keys", &keys.replace("\n1:", "\n1:AAAA"));
+    room.run(&["run"]).failed(3, &["the keys in var/link.keys cannot be used"]);
+    room.write("var/link.keys", "1:q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=\n");
+    room.run(&["run"]).failed(3, &["key 1 in var/link.keys is not the ledger's"]);
+    room.write("var/link.keys", "2:q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=\n");
+    room.run(&["run"]).fine();
+}
+
 #[test]
 fn a_copy_of_a_send_under_way_is_taken_up_and_holds_what_may_have_gone_out() {
     let (room, _runtime, server, with_the_copy) = lost("hold");

@@ -265,6 +265,21 @@ fn a_machine_without_the_keys_of_the_others_sends_nothing() {
     rooms[1].run(&["work", "--until-done"]).fine();
 }
 
+/// Each has made keys of its own before it knew of the other.
+#[test]
+fn of_two_machines_that_begin_one_ledger_with_keys_of_their_own_only_one_goes_on() {
+    let Some(database) = postgres::database() else { return };
+    let rooms = [Room::small(2), Room::small(2)];
+    for room in &rooms {
+        room.run(&["subscribers", "list"]).fine();
+        room.replace("config.yaml", "press:\n", &format!("ledger: {}\npress:\n", database.url()));
+    }
+    rooms[0].run(&["subscribers", "list"]).fine();
+    rooms[1].run(&["run", "--now"]).failed(3, &["key 1 in var/link.keys is not the ledger's", "copy it from another"]);
+    rooms[1].write("var/link.keys", &rooms[0].read("var/link.keys"));
+    rooms[1].run(&["run", "--now"]).fine();
+}
+
 /// The password is asked for, taken from the environment or a file, and never shown.
 #[test]
 fn a_password_lets_in_and_is_never_shown() {

@@ -8,12 +8,12 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::pool::{self, Fault};
-use super::sql::{exists, rows, value};
+use super::sql::{exists, rows, run, value};
 use super::{PostgresStore, schema};
 use crate::store::{SqliteStore, StoreError};
 
 /// All tables, each after those that it refers to.
-const TABLES: [&str; 20] = [
+const TABLES: [&str; 21] = [
     "subscriber",
     "subscription",
     "consent",
@@ -28,6 +28,7 @@ const TABLES: [&str; 20] = [
     "schedule_run",
     "erased",
     "erasure_key",
+    "link_key",
     "signature",
     "notice",
     "request",
@@ -129,6 +130,8 @@ fn tell_all(db: &rusqlite::Connection, tell: &mpsc::Sender<Said>) -> Result<(), 
 /// Writes all that is told.
 async fn take_all(db: &Transaction<'_>, told: &mut mpsc::Receiver<Said>) -> Result<u64, Fault> {
     schema::hold(db).await?;
+    // Whoever has only looked has left the names of its keys here; those of the file count.
+    run(db, "DELETE FROM link_key", &[]).await?;
     for table in TABLES {
         if exists(db, &format!("SELECT 1 FROM {table} LIMIT 1"), &[]).await? {
             return Err(StoreError::Occupied.into());
