@@ -102,11 +102,13 @@ class Aside:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def settle(articles):
-    """Warm page cache for the articles, nothing left to write."""
+def settle(articles, made=None):
+    """Warm page cache for the articles, and for what is known of the documents made of them; nothing left to write."""
     for file in articles.rglob("*.md"):
         file.read_bytes()
     os.sync()
+    for file in made.rglob("*") if made else ():
+        file.stat()
 
 
 def summary(runs):
@@ -257,7 +259,7 @@ def one_changed(options, corpus):
         for name, (command, folder, out, _) in {"walk + stat": stat, **tools}.items():
             if name == "hugo" and round_ >= options.rounds:
                 continue
-            settle(corpus.articles)
+            settle(corpus.articles, out)
             # Time stamps of files come from a coarser clock, which may be some milliseconds behind.
             since = time.time_ns() - 10_000_000
             runs[name].append(run(command, folder, memory=False))
