@@ -169,14 +169,16 @@ pub async fn deliver<L: Ledger>(
     let Options { limits, connections, .. } = &job.options;
     let course = Arc::new(Course::new(Pace::new(limits.clone(), *connections, 1, now()), *connections));
     let end = match Writers::new(compose) {
-        Ok(writers) => run(&job, &course, Arc::new(writers), Arc::new(now), progress).await.unwrap_or_else(End::Ledger),
+        Ok(writers) => {
+            run(&Arc::new(job), &course, Arc::new(writers), Arc::new(now), progress).await.unwrap_or_else(End::Ledger)
+        }
         Err(failure) => End::Fault(failure),
     };
     Report { tally: course.tally(), end }
 }
 
 async fn run<L: Ledger, C, N>(
-    job: &Job<L>,
+    job: &Arc<Job<L>>,
     course: &Arc<Course<L::Error>>,
     writers: Arc<Writers<C>>,
     now: Arc<N>,
@@ -186,7 +188,7 @@ where
     C: Fn(&Claimed) -> Result<Mail, Failure> + Send + Sync + 'static,
     N: Fn() -> DateTime<Utc> + Send + Sync + 'static,
 {
-    let Job { ledger, edition, options, press, .. } = job;
+    let Job { ledger, edition, options, press, .. } = job.as_ref();
     course.found_uncertain(ledger.rescue(job.alone, options.uncertain, now()).await?);
     if let Some(why) = ledger.paused(*edition).await? {
         return Ok(End::Paused(why));
@@ -218,18 +220,26 @@ where
         progress(&Progress { tally: course.tally(), waiting, lines, seconds: began.elapsed().as_secs_f64() });
     };
     let mut ticks = tokio::time::interval(PROGRESS);
-    let (claims, claimed) = mpsc::unbounded_channel();
-    let mut feeding = std::pin::pin!(async {
-        let feeding = feed(job, course, &queue, claims, now.as_ref());
-        tokio::join!(feeding, writers.work(claimed, &queue, course)).0
+    // Beside the lines, on their thread: what is claimed and written there is at hand there.
+    let mut feeding = tokio::spawn({
+        let (job, course, queue, now) = (Arc::clone(job), Arc::clone(course), Arc::clone(&queue), Arc::clone(&now));
+        async move {
+            let (claims, claimed) = mpsc::unbounded_channel();
+            let feeding = feed(&job, &course, &queue, claims, now.as_ref());
+            tokio::join!(feeding, writers.work(claimed, &queue, &course)).0
+        }
     });
     let mut living = std::pin::pin!(live(job, now.as_ref()));
     let (mut fed, mut stopping, mut alive) = (false, false, true);
     loop {
         tokio::select! {
             done = &mut feeding, if !fed => {
-                if let Err(error) = done {
-                    course.end(End::Ledger(error));
+                match done {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => course.end(End::Ledger(error)),
+                    Err(panic) => {
+                        course.end(End::Fault(Failure::new(Kind::Bug, "the press's claims broke off").because(panic)));
+                    }
                 }
                 fed = true;
                 queue.close();
@@ -253,6 +263,10 @@ where
         }
     }
     tell();
+    if !fed {
+        feeding.abort();
+        let _ = feeding.await;
+    }
 
     // Given back even where something failed: the failure is what is told.
     let released = ledger.release(press).await;
