@@ -1,6 +1,7 @@
 //! A ledger copied while an edition goes out, and taken up elsewhere: nothing is lost, and nobody is mailed twice in silence.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -148,4 +149,18 @@ fn no_edition_is_made_again_by_itself_after_a_copy_was_taken_up() {
     room.run(&["ledger", "restore", "junk.sqlite"]).failed(3, &["junk.sqlite"]);
     assert!(!room.path("var/ledger.sqlite").exists());
     assert!(files(&room.path("var")).into_keys().all(|name| !name.contains("restoring")));
+}
+
+/// Each looks whether there are keys while another makes them.
+#[test]
+fn programs_that_begin_a_ledger_at_once_find_the_same_keys() {
+    for _ in 0..5 {
+        let room = Room::small(1);
+        let mut commands: Vec<_> = (0..8).map(|_| room.command(&["subscribers", "list"])).collect();
+        let started: Vec<_> =
+            commands.iter_mut().map(|command| command.stdout(Stdio::null()).spawn().unwrap()).collect();
+        for child in started {
+            assert!(child.wait_with_output().unwrap().status.success());
+        }
+    }
 }
