@@ -327,6 +327,16 @@ fn tidied(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_tidy_text_is_one_that_tidying_leaves_as_it_is(text in "[a .\\PC\t\r\u{0}\u{a0}]{0,12}|[a-c ]{495,505}") {
+            let left = tidied(&text) == text;
+            prop_assert!(!is_tidy(&text) || left, "{text:?}");
+            prop_assert!(is_tidy(&text) || !left || !text.is_ascii(), "{text:?}");
+        }
+    }
 
     #[test]
     fn a_reply_is_taken_apart() {
