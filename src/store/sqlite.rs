@@ -22,7 +22,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::invariants::{self, INVARIANTS};
 use super::{StoreError, row, rules};
@@ -32,6 +32,8 @@ use writer::Writer;
 
 /// How long a statement waits for another program's lock.
 const BUSY: Duration = Duration::from_secs(10);
+/// Between two tries where SQLite itself does not wait.
+const AGAIN: Duration = Duration::from_millis(5);
 /// Pages in the write-ahead log before it is written back: 16 MiB. Larger makes write-backs rarer and longer.
 const CHECKPOINT_PAGES: i64 = 4096;
 /// Bytes that the write-ahead log shrinks to after a large transaction.
@@ -155,13 +157,27 @@ fn connect(path: &Path, busy: Duration) -> Result<Connection, StoreError> {
     db.set_prepared_statement_cache_capacity(64);
     // A plan may not depend on bound values: otherwise SQLite parses a statement anew each time they change.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    db.pragma_update(None, "journal_mode", "wal")?;
+    log_ahead(&db, busy)?;
     db.pragma_update(None, "synchronous", "full")?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "temp_store", "memory")?;
     db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     db.pragma_update(None, "journal_size_limit", WAL_KEEP)?;
     Ok(db)
+}
+
+/// Puts a new file into WAL mode, which needs it alone. Where two try that at once, SQLite sends one away without waiting, for
+/// each would wait for the other.
+fn log_ahead(db: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    loop {
+        match db.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && began.elapsed() < busy => {
+                std::thread::sleep(AGAIN);
+            }
+            done => return done,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -202,6 +218,23 @@ mod tests {
         let file = folder.path().join("ledger.sqlite");
         std::fs::write(&file, "name,address\n".repeat(200)).unwrap();
         assert_eq!(failure(&file), StoreError::NotALedger);
+    }
+
+    #[test]
+    fn many_who_begin_a_ledger_at_once_all_have_it() {
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("ledger.sqlite");
+            let together = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        together.wait();
+                        SqliteStore::open(&file).unwrap();
+                    });
+                }
+            });
+        }
     }
 
     #[test]
