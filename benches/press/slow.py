@@ -2,6 +2,7 @@
 client gets through the same proxy that pipelines too and does nothing else: the proxy takes its time itself."""
 import asyncio
 import multiprocessing
+import selectors
 import statistics
 import tempfile
 import time
@@ -10,21 +11,30 @@ from room import CONNECTIONS, Newsroom, Sink, free_port, wait_for
 
 
 def delayed(port, to, seconds):
-    """Passes everything on to the sink; what the sink says comes so much later."""
+    """Passes everything on to the sink. What the sink says comes so long after what it answers, its own time and ours included."""
 
     async def client(reader, writer):
         from_sink, to_sink = await asyncio.open_connection("127.0.0.1", to)
         loop = asyncio.get_running_loop()
+        heard = said = loop.time()
 
         async def there():
+            nonlocal heard
             while data := await reader.read(1 << 18):
+                heard = loop.time()
                 to_sink.write(data)
             to_sink.close()
 
+        def say(what, *arguments):
+            # What is due at the same moment has no order of its own.
+            nonlocal said
+            said = max(said + 1e-6, heard + seconds)
+            loop.call_at(said, what, *arguments)
+
         async def back():
             while data := await from_sink.read(1 << 16):
-                loop.call_later(seconds, writer.write, data)
-            loop.call_later(seconds, writer.close)
+                say(writer.write, data)
+            say(writer.close)
 
         await asyncio.gather(there(), back(), return_exceptions=True)
 
@@ -32,7 +42,8 @@ def delayed(port, to, seconds):
         server = await asyncio.start_server(client, "127.0.0.1", port, limit=1 << 18)
         await server.serve_forever()
 
-    asyncio.run(serve())
+    # select(2) waits for so many microseconds; asyncio's usual epoll rounds up to milliseconds.
+    asyncio.SelectorEventLoop(selectors.SelectSelector()).run_until_complete(serve())
 
 
 ENVELOPE = b"MAIL FROM:<a@bench.example>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"

@@ -24,9 +24,9 @@ pub(crate) type Store = Arc<crate::store::Store>;
 pub(crate) struct Context {
     pub(crate) settings: Settings,
     /// What the press counts.
-    pub(crate) meter: Meter,
+    pub(crate) meter: Arc<Meter>,
     /// What came back, counted.
-    pub(crate) returned: Counters,
+    pub(crate) returned: Arc<Counters>,
     stop: OnceLock<Stop>,
     runtime: tokio::runtime::Runtime,
 }
@@ -37,10 +37,10 @@ impl Context {
         Self::load_for(common, &mut tokio::runtime::Builder::new_multi_thread())
     }
 
-    /// The same, for commands that do little else than send: the ledger and the signatures have threads of their own, and one is
-    /// enough for all connections. A second would mostly be woken, and take the core that the other needs.
+    /// The same, for commands that do little else than send: one thread for all connections and the ledger (decision 27). A
+    /// second would mostly be woken, and take the core that the other needs, or the relay beside it.
     pub(crate) fn load_to_send(common: &Common) -> Result<Self, Failure> {
-        Self::load_for(common, tokio::runtime::Builder::new_multi_thread().worker_threads(1))
+        Self::load_for(common, &mut tokio::runtime::Builder::new_current_thread())
     }
 
     fn load_for(common: &Common, runtime: &mut tokio::runtime::Builder) -> Result<Self, Failure> {
@@ -52,9 +52,25 @@ impl Context {
                 output::found(problems.len(), Kind::Configuration).hint(format!("mend {}", common.config.display()))
             }
         })?;
-        let runtime =
-            runtime.enable_all().build().map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))?;
-        Ok(Context { settings, meter: Meter::default(), returned: Counters::new(), stop: OnceLock::new(), runtime })
+        let runtime = start(runtime)?;
+        Ok(Context {
+            settings,
+            meter: Arc::default(),
+            returned: Arc::new(Counters::new()),
+            stop: OnceLock::new(),
+            runtime,
+        })
+    }
+
+    /// Another one for a thread that does little else than send, beside this: same settings, counters and end.
+    pub(crate) fn beside_to_send(&self) -> Result<Self, Failure> {
+        Ok(Context {
+            settings: self.settings.clone(),
+            meter: Arc::clone(&self.meter),
+            returned: Arc::clone(&self.returned),
+            stop: OnceLock::from(self.stop()?),
+            runtime: start(&mut tokio::runtime::Builder::new_current_thread())?,
+        })
     }
 
     /// Set when a signal asks this process to end.
@@ -208,4 +224,8 @@ impl Context {
     pub(crate) fn here(path: &Path) -> PathBuf {
         std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
     }
+}
+
+fn start(runtime: &mut tokio::runtime::Builder) -> Result<tokio::runtime::Runtime, Failure> {
+    runtime.enable_all().build().map_err(|e| Failure::new(Kind::Unavailable, "cannot start").because(e))
 }

@@ -43,7 +43,9 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     }
     let transport = Arc::new(mailing::transport(&context)?);
     let stop = context.stop()?;
-    let standby = press.then(|| Ok(Standby::new(common, &context, context.store()?, stop.clone()))).transpose()?;
+    let sending = press.then(|| context.beside_to_send()).transpose()?;
+    let standby = sending.as_ref().map(|context| Ok(Standby::new(common, context, context.store()?, stop.clone())));
+    let standby = standby.transpose()?;
     let listener = context.block_on(async {
         let listener = web::bind(bind).await.map_err(|error| {
             Failure::new(Kind::Unavailable, format!("cannot listen on {bind}"))

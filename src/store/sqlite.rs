@@ -1,6 +1,6 @@
 //! One file, for one machine.
 //!
-//! One thread writes, and commits in groups (`writer`); reads run beside it on connections of their own. The database
+//! One connection writes, and commits in groups (`writer`); reads run beside it on connections of their own. The database
 //! is in WAL mode with `synchronous=FULL`: what was answered survives a power cut.
 
 mod editions;
@@ -39,7 +39,7 @@ const CHECKPOINT_PAGES: i64 = 4096;
 /// Bytes that the write-ahead log shrinks to after a large transaction.
 const WAL_KEEP: i64 = 64 << 20;
 
-/// A ledger in one SQLite file. Dropping it waits for what is being written.
+/// A ledger in one SQLite file.
 #[derive(Debug)]
 pub struct SqliteStore {
     readers: Readers,
@@ -66,7 +66,7 @@ impl SqliteStore {
         }
         let mut db = connect(path, busy)?;
         schema::migrate(&mut db)?;
-        Ok(SqliteStore { readers: Readers::new(path.to_owned(), busy), writer: Writer::start(db)?, erasure: None })
+        Ok(SqliteStore { readers: Readers::new(path.to_owned(), busy), writer: Writer::new(db), erasure: None })
     }
 
     /// With the key under which erased people are remembered. Without it nobody can be erased; once somebody was, nobody can
@@ -110,7 +110,7 @@ impl SqliteStore {
         F: FnOnce(&Connection) -> Result<(), StoreError> + Send + 'static,
     {
         self.writer
-            .write(move |db| {
+            .write_apart(move |db| {
                 take(db)?;
                 schema::close(db)
             })

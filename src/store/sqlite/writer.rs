@@ -1,15 +1,20 @@
-//! One thread writes, and commits in groups.
+//! Whoever comes while nobody writes, writes for all.
 //!
-//! A durable commit costs a flush of the disk, whatever is in it. While one is being flushed, more jobs queue up; the
-//! next transaction takes all of them. A job runs in a savepoint, so a failing one leaves nothing behind and does not
-//! disturb the others; each is answered after the commit. A savepoint costs a copy of every page that the job changes, so
-//! the steps of the press go without: they fail only where the database does.
+//! A durable commit costs a flush of the disk, whatever is in it. So jobs queue up, and all that wait go into one transaction. A
+//! job runs in a savepoint, so a failing one leaves nothing behind and does not disturb the others; each is answered after the
+//! commit. A savepoint costs a copy of every page that the job changes, so the steps of the press go without: they fail only
+//! where the database does.
+//!
+//! There is no thread that writes. On a runtime of one thread the transaction runs on that thread: what the press does meanwhile
+//! is wait for this very flush, and no core is woken for it (decision 27). On a runtime of several it runs apart, for there others
+//! are served meanwhile.
 
 use rusqlite::Connection;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 
 use crate::store::StoreError;
@@ -23,9 +28,22 @@ const GATHER: u32 = 2;
 const GATHER_MOST: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
-pub(super) struct Writer {
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+pub(super) struct Writer(Arc<Desk>);
+
+/// Where jobs wait, and the connection that writes them.
+#[derive(Debug)]
+struct Desk {
+    db: Mutex<Connection>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Box<dyn Job>>,
+    /// Somebody writes, or is about to.
+    taken: bool,
+    /// One of the jobs waits for others, so it must not keep a thread from them.
+    apart: bool,
 }
 
 /// One unit of writing: everything of it is in the ledger, or nothing.
@@ -71,22 +89,15 @@ where
     }
 }
 
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiting").field("jobs", &self.jobs.len()).finish_non_exhaustive()
+    }
+}
+
 impl Writer {
-    pub(super) fn start(db: Connection) -> Result<Self, StoreError> {
-        let (jobs, queue) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("ledger".to_owned())
-            .spawn(move || {
-                let mut gather = Duration::ZERO;
-                while let Ok(first) = queue.recv() {
-                    std::thread::sleep(gather);
-                    let began = Instant::now();
-                    let jobs = group(&db, first, &queue);
-                    gather = if jobs > 1 { (began.elapsed() / GATHER).min(GATHER_MOST) } else { Duration::ZERO };
-                }
-            })
-            .map_err(|e| StoreError::Database(e.to_string()))?;
-        Ok(Writer { jobs: Some(jobs), thread: Some(thread) })
+    pub(super) fn new(db: Connection) -> Self {
+        Writer(Arc::new(Desk { db: Mutex::new(db), waiting: Mutex::default() }))
     }
 
     /// Runs `work` in a transaction; answers when it is durable.
@@ -98,7 +109,17 @@ impl Writer {
         self.queue(work, true).await
     }
 
-    /// The same, quicker: where `work` fails, so does everything that shares its transaction.
+    /// As [`Writer::write`], for `work` that itself waits for somebody: on a thread that nobody else needs.
+    pub(super) async fn write_apart<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.0.waiting().apart = true;
+        self.queue(work, true).await
+    }
+
+    /// As [`Writer::write`], quicker: where `work` fails, so does everything that shares its transaction.
     pub(super) async fn write_unguarded<T, F>(&self, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -113,50 +134,94 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Task { work: Some(work), guarded, result: None, reply });
-        match &self.jobs {
-            Some(jobs) if jobs.send(job).is_ok() => answer.await.unwrap_or(Err(StoreError::Stopped)),
-            _ => Err(StoreError::Stopped),
+        if let Some(mut turn) = self.0.put(Box::new(Task { work: Some(work), guarded, result: None, reply })) {
+            // Whoever is ready now can still join.
+            tokio::task::yield_now().await;
+            let runtime = Handle::current();
+            turn.apart = self.0.waiting().apart || runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+            if turn.apart {
+                runtime.spawn_blocking(|| drop(turn));
+            } else {
+                drop(turn);
+            }
         }
+        answer.await.unwrap_or(Err(StoreError::Stopped))
     }
 }
 
-impl Drop for Writer {
+/// The duty to write whatever waits, which is done when this is dropped: also where its owner goes away early, so that nobody
+/// waits in vain.
+struct Turn {
+    desk: Arc<Desk>,
+    /// Others can put jobs there meanwhile.
+    apart: bool,
+}
+
+impl Drop for Turn {
     fn drop(&mut self) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.desk.write(self.apart);
     }
 }
 
-/// One transaction with all jobs that wait. Answers how many they were.
-fn group(db: &Connection, first: Box<dyn Job>, queue: &mpsc::Receiver<Box<dyn Job>>) -> usize {
-    if let Err(error) = step(db, "BEGIN IMMEDIATE") {
-        first.answer(Err(error));
-        return 0;
+impl Desk {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    let mut jobs = vec![];
-    let mut fate = Ok(());
-    for mut job in std::iter::once(first).chain(queue.try_iter()).take(GROUP) {
-        let ran = run(db, job.as_mut());
-        jobs.push(job);
-        if let Err(error) = ran {
-            fate = Err(error);
-            break;
+
+    /// Lays a job there, and gives its owner the turn where nobody has it.
+    fn put(self: &Arc<Self>, job: Box<dyn Job>) -> Option<Turn> {
+        let mut waiting = self.waiting();
+        waiting.jobs.push_back(job);
+        let taken = std::mem::replace(&mut waiting.taken, true);
+        (!taken).then(|| Turn { desk: Arc::clone(self), apart: false })
+    }
+
+    /// The next job; where there is none, the turn is over.
+    fn next(&self) -> Option<Box<dyn Job>> {
+        let mut waiting = self.waiting();
+        let next = waiting.jobs.pop_front();
+        if next.is_none() {
+            (waiting.taken, waiting.apart) = (false, false);
+        }
+        next
+    }
+
+    /// Writes until nothing waits.
+    fn write(&self, gather: bool) {
+        let db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(first) = self.next() {
+            let began = Instant::now();
+            if self.group(&db, first) > 1 && gather {
+                std::thread::sleep((began.elapsed() / GATHER).min(GATHER_MOST));
+            }
         }
     }
-    if fate.is_ok() {
-        fate = step(db, "COMMIT");
+
+    /// One transaction with all jobs that wait. Answers how many they were.
+    fn group(&self, db: &Connection, first: Box<dyn Job>) -> usize {
+        let mut jobs = vec![];
+        let mut next = Some(first);
+        let mut fate = step(db, "BEGIN IMMEDIATE");
+        while let Some(mut job) = next {
+            if fate.is_ok() {
+                fate = run(db, job.as_mut());
+            }
+            jobs.push(job);
+            let more = fate.is_ok() && jobs.len() < GROUP;
+            next = if more { self.waiting().jobs.pop_front() } else { None };
+        }
+        if fate.is_ok() {
+            fate = step(db, "COMMIT");
+        }
+        if fate.is_err() && !db.is_autocommit() {
+            let _ = step(db, "ROLLBACK");
+        }
+        let size = jobs.len();
+        for job in jobs {
+            job.answer(fate.clone());
+        }
+        size
     }
-    if fate.is_err() && !db.is_autocommit() {
-        let _ = step(db, "ROLLBACK");
-    }
-    let size = jobs.len();
-    for job in jobs {
-        job.answer(fate.clone());
-    }
-    size
 }
 
 /// One job, in its savepoint where it is guarded. An error is the whole group's.
@@ -188,12 +253,12 @@ fn step(db: &Connection, sql: &str) -> Result<(), StoreError> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use std::sync::mpsc;
 
     fn writer() -> Arc<Writer> {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)").unwrap();
-        Arc::new(Writer::start(db).unwrap())
+        Arc::new(Writer::new(db))
     }
 
     async fn count(writer: &Writer) -> i64 {
@@ -223,15 +288,53 @@ mod tests {
         assert_eq!(count(&writer).await, 133);
     }
 
+    fn insert(n: i64, sound: bool) -> impl FnOnce(&Connection) -> Result<(), StoreError> + Send {
+        move |db| {
+            db.execute("INSERT INTO t VALUES (?1)", [n])?;
+            if sound { Ok(()) } else { Err(StoreError::Damaged("so".to_owned())) }
+        }
+    }
+
+    #[tokio::test]
+    async fn on_one_thread_all_who_are_ready_share_a_transaction() {
+        let writer = writer();
+        let (a, b, c) = tokio::join!(
+            writer.write(insert(1, true)),
+            writer.write(insert(2, true)),
+            writer.write_unguarded(insert(3, false)),
+        );
+        let failed = StoreError::Damaged("so".to_owned());
+        assert_eq!((a, b, c), (Err(failed.clone()), Err(failed.clone()), Err(failed)));
+        assert_eq!(count(&writer).await, 0);
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_with_the_turn_leaves_nobody_waiting() {
+        let writer = writer();
+        let mut gone = Box::pin(writer.write(insert(1, true)));
+        assert!(futures_util::poll!(gone.as_mut()).is_pending());
+        let mut stays = Box::pin(writer.write(insert(2, true)));
+        assert!(futures_util::poll!(stays.as_mut()).is_pending());
+        drop(gone);
+        assert_eq!(stays.await, Ok(()));
+        assert_eq!(count(&writer).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_waits_for_others_does_not_keep_their_thread() {
+        let writer = writer();
+        let (go, wait) = mpsc::channel::<()>();
+        let (a, b, c) =
+            tokio::join!(writer.write_apart(move |_| Ok(wait.recv().is_ok())), writer.write(insert(1, true)), async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                go.send(())
+            },);
+        assert_eq!((a, b, c), (Ok(true), Ok(()), Ok(())));
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_failing_job_without_a_savepoint_takes_its_whole_group_along() {
         let writer = writer();
-        let insert = |n: i64, sound: bool| {
-            move |db: &Connection| {
-                db.execute("INSERT INTO t VALUES (?1)", [n])?;
-                if sound { Ok(()) } else { Err(StoreError::Damaged("so".to_owned())) }
-            }
-        };
         // The first job holds the thread until the two others wait, and so share its group.
         let (go, wait) = mpsc::channel::<()>();
         let (a, b, c, d) = tokio::join!(
