@@ -39,8 +39,9 @@ pub(crate) fn erasure(context: &Context) -> Result<ErasureKey, Failure> {
 pub(crate) fn agree(context: &Context, store: &Store) -> Result<(), Failure> {
     let path = beside_the_ledger(context, "link.keys");
     let names = |ours| context.block_on(store.key_names(ours)).map_err(failures::ledger);
-    // In this order: another process may be making the file, and writes its keys' names down afterwards.
-    if let Some((newest, _)) = names(KeyNames::new())?.last_key_value()
+    // Looked at again: another process may be making the file, and writes its keys' names down afterwards.
+    if !path.exists()
+        && let Some((newest, _)) = names(KeyNames::new())?.last_key_value()
         && !path.exists()
     {
         return Err(Failure::new(

@@ -39,7 +39,7 @@ const CHECKPOINT_PAGES: i64 = 4096;
 /// Bytes that the write-ahead log shrinks to after a large transaction.
 const WAL_KEEP: i64 = 64 << 20;
 
-/// A ledger in one SQLite file.
+/// A ledger in one SQLite file. Dropping it waits for what is being written, and closes the file.
 #[derive(Debug)]
 pub struct SqliteStore {
     readers: Readers,
@@ -234,6 +234,18 @@ mod tests {
                     });
                 }
             });
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_dropped_ledger_is_closed() {
+        for _ in 0..200 {
+            let folder = tempfile::tempdir().unwrap();
+            let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
+            store.take_up_copy(vec![], Utc::now()).await.unwrap();
+            drop(store);
+            // SQLite takes its log away when the last connection is closed.
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         }
     }
 

@@ -33,7 +33,8 @@ pub(super) struct Writer(Arc<Desk>);
 /// Where jobs wait, and the connection that writes them.
 #[derive(Debug)]
 struct Desk {
-    db: Mutex<Connection>,
+    /// Until it is closed.
+    db: Mutex<Option<Connection>>,
     waiting: Mutex<Waiting>,
 }
 
@@ -46,19 +47,29 @@ struct Waiting {
     apart: bool,
 }
 
+/// How a job is to be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Its failure is its own.
+    Guarded,
+    /// The same, on a thread that nobody else needs.
+    Apart,
+    /// Its failure is everybody's.
+    Unguarded,
+}
+
 /// One unit of writing: everything of it is in the ledger, or nothing.
 trait Job: Send {
     /// Answers whether its writes shall stay.
     fn run(&mut self, db: &Connection) -> Result<(), StoreError>;
-    /// Its failure must be its own.
-    fn guarded(&self) -> bool;
+    fn manner(&self) -> Manner;
     /// Tells the caller, who may have gone.
     fn answer(self: Box<Self>, commit: Result<(), StoreError>);
 }
 
 struct Task<T, F> {
     work: Option<F>,
-    guarded: bool,
+    manner: Manner,
     result: Option<Result<T, StoreError>>,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -75,8 +86,8 @@ where
         }
     }
 
-    fn guarded(&self) -> bool {
-        self.guarded
+    fn manner(&self) -> Manner {
+        self.manner
     }
 
     fn answer(self: Box<Self>, commit: Result<(), StoreError>) {
@@ -97,7 +108,7 @@ impl std::fmt::Debug for Waiting {
 
 impl Writer {
     pub(super) fn new(db: Connection) -> Self {
-        Writer(Arc::new(Desk { db: Mutex::new(db), waiting: Mutex::default() }))
+        Writer(Arc::new(Desk { db: Mutex::new(Some(db)), waiting: Mutex::default() }))
     }
 
     /// Runs `work` in a transaction; answers when it is durable.
@@ -106,7 +117,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.queue(work, true).await
+        self.queue(work, Manner::Guarded).await
     }
 
     /// As [`Writer::write`], for `work` that itself waits for somebody: on a thread that nobody else needs.
@@ -115,8 +126,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.0.waiting().apart = true;
-        self.queue(work, true).await
+        self.queue(work, Manner::Apart).await
     }
 
     /// As [`Writer::write`], quicker: where `work` fails, so does everything that shares its transaction.
@@ -125,16 +135,16 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.queue(work, false).await
+        self.queue(work, Manner::Unguarded).await
     }
 
-    async fn queue<T, F>(&self, work: F, guarded: bool) -> Result<T, StoreError>
+    async fn queue<T, F>(&self, work: F, manner: Manner) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        if let Some(mut turn) = self.0.put(Box::new(Task { work: Some(work), guarded, result: None, reply })) {
+        if let Some(mut turn) = self.0.put(Box::new(Task { work: Some(work), manner, result: None, reply })) {
             // Whoever is ready now can still join.
             tokio::task::yield_now().await;
             let runtime = Handle::current();
@@ -146,6 +156,14 @@ impl Writer {
             }
         }
         answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever has the turn may not have gone yet, and would keep the file open a little longer.
+        self.0.write(false);
+        self.0.db().take();
     }
 }
 
@@ -171,6 +189,7 @@ impl Desk {
     /// Lays a job there, and gives its owner the turn where nobody has it.
     fn put(self: &Arc<Self>, job: Box<dyn Job>) -> Option<Turn> {
         let mut waiting = self.waiting();
+        waiting.apart |= job.manner() == Manner::Apart;
         waiting.jobs.push_back(job);
         let taken = std::mem::replace(&mut waiting.taken, true);
         (!taken).then(|| Turn { desk: Arc::clone(self), apart: false })
@@ -186,12 +205,20 @@ impl Desk {
         next
     }
 
+    fn db(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Writes until nothing waits.
     fn write(&self, gather: bool) {
-        let db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        let db = self.db();
         while let Some(first) = self.next() {
+            let Some(db) = db.as_ref() else {
+                first.answer(Err(StoreError::Stopped));
+                continue;
+            };
             let began = Instant::now();
-            if self.group(&db, first) > 1 && gather {
+            if self.group(db, first) > 1 && gather {
                 std::thread::sleep((began.elapsed() / GATHER).min(GATHER_MOST));
             }
         }
@@ -226,7 +253,7 @@ impl Desk {
 
 /// One job, in its savepoint where it is guarded. An error is the whole group's.
 fn run(db: &Connection, job: &mut dyn Job) -> Result<(), StoreError> {
-    let guarded = job.guarded();
+    let guarded = job.manner() != Manner::Unguarded;
     if guarded {
         step(db, "SAVEPOINT job")?;
     }
