@@ -1,5 +1,5 @@
 """Times `pressrun send` against a server whose every reply takes so long; prints what round trips and connections allow, and what a
-client gets through the same proxy that pipelines too and does nothing else: the proxy takes its time itself."""
+client gets through the same proxy that pipelines too and does nothing else."""
 import asyncio
 import multiprocessing
 import selectors

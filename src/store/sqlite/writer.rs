@@ -229,12 +229,14 @@ impl Desk {
         let mut jobs = vec![];
         let mut next = Some(first);
         let mut fate = step(db, "BEGIN IMMEDIATE");
+        // Where another program has the lock, each would wait as long for it, one after the other.
+        let locked = fate.is_err();
         while let Some(mut job) = next {
             if fate.is_ok() {
                 fate = run(db, job.as_mut());
             }
             jobs.push(job);
-            let more = fate.is_ok() && jobs.len() < GROUP;
+            let more = (locked || fate.is_ok()) && jobs.len() < GROUP;
             next = if more { self.waiting().jobs.pop_front() } else { None };
         }
         if fate.is_ok() {
@@ -280,6 +282,7 @@ fn step(db: &Connection, sql: &str) -> Result<(), StoreError> {
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     fn writer() -> Arc<Writer> {
@@ -333,6 +336,31 @@ mod tests {
         let failed = StoreError::Damaged("so".to_owned());
         assert_eq!((a, b, c), (Err(failed.clone()), Err(failed.clone()), Err(failed)));
         assert_eq!(count(&writer).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_lock_of_another_program_is_waited_for_once_for_all() {
+        static WAITS: AtomicUsize = AtomicUsize::new(0);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("t.sqlite");
+        let other = Connection::open(&file).unwrap();
+        other.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY); BEGIN IMMEDIATE").unwrap();
+        let mut db = Connection::open(&file).unwrap();
+        db.busy_handler(Some(|_| {
+            WAITS.fetch_add(1, Ordering::Relaxed);
+            false
+        }))
+        .unwrap();
+        let writer = Writer::new(db);
+        let said = tokio::join!(
+            writer.write(insert(1, true)),
+            writer.write_unguarded(insert(2, true)),
+            writer.write(insert(3, true))
+        );
+        assert_eq!(said, (Err(StoreError::Locked), Err(StoreError::Locked), Err(StoreError::Locked)));
+        assert_eq!(WAITS.load(Ordering::Relaxed), 1);
+        other.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(writer.write(insert(1, true)).await, Ok(()));
     }
 
     #[tokio::test]
