@@ -148,24 +148,19 @@ pub fn amendment(
         Err(error) if error.kind() == ErrorKind::NotFound => Register::default().to_csv(),
         read => read?,
     };
-    let line = |entry: &Entry| {
-        let mut line = String::new();
-        entry.write(&mut line);
-        line
-    };
-    let how = in_place(&text, out, into, line).or_else(|| anew(&text, out, into, line));
+    let how = in_place(&text, out, into).or_else(|| anew(&text, out, into));
     Ok(how.map(|how| Amendment { path, how, _held: held }))
 }
 
 /// What changes when a text is edited is the hash of its body, which always has sixteen digits; they can be written in their
 /// place. Should the power fail between two of them, the article is still known by its path and title. Of anything else half
 /// a change could make the file one that nobody can read.
-fn in_place(text: &str, out: &[Entry], into: &[Entry], line: impl Fn(&Entry) -> String) -> Option<How> {
+fn in_place(text: &str, out: &[Entry], into: &[Entry]) -> Option<How> {
     let but_for_the_hash = |entry: &Entry| Entry { body: None, ..entry.clone() };
     let same = out.len() == into.len()
         && out.iter().zip(into).all(|(out, into)| but_for_the_hash(out) == but_for_the_hash(into));
     let place = |(out, into): (&Entry, &Entry)| {
-        let (there, then) = (format!("\n{}", line(out)), line(into));
+        let (there, then) = (format!("\n{}", out.line()), into.line());
         let at = memchr::memmem::find(text.as_bytes(), there.as_bytes()).filter(|_| there.len() == then.len() + 1)?;
         Some((at as u64 + 1, then))
     };
@@ -173,17 +168,17 @@ fn in_place(text: &str, out: &[Entry], into: &[Entry], line: impl Fn(&Entry) -> 
 }
 
 /// The whole text; entries come sorted by id.
-fn anew(text: &str, out: &[Entry], into: &[Entry], line: impl Fn(&Entry) -> String) -> Option<How> {
+fn anew(text: &str, out: &[Entry], into: &[Entry]) -> Option<How> {
     let mut records = records(text);
     let header = Register::default().to_csv();
     let mut new = String::with_capacity(text.len() + 256 * into.len());
     new.push_str(records.next().filter(|first| *first == header)?);
-    let out: BTreeSet<String> = out.iter().map(&line).collect();
+    let out: BTreeSet<String> = out.iter().map(Entry::line).collect();
     let mut into = into.iter().peekable();
     let mut taken = 0;
     for record in records {
         while let Some(entry) = into.next_if(|entry| entry.id.as_str() < &*id_of(record)) {
-            new.push_str(&line(entry));
+            new.push_str(&entry.line());
         }
         if out.contains(record) {
             taken += 1;
@@ -191,7 +186,7 @@ fn anew(text: &str, out: &[Entry], into: &[Entry], line: impl Fn(&Entry) -> Stri
             new.push_str(record);
         }
     }
-    into.for_each(|entry| new.push_str(&line(entry)));
+    into.for_each(|entry| new.push_str(&entry.line()));
     (taken == out.len()).then_some(How::Anew(new))
 }
 
@@ -361,12 +356,7 @@ mod tests {
         let hashed = |body| Entry { body: Some(body), ..there.clone() };
         let is_in_place = |out: Entry, into: Entry| {
             let text = Register::of(vec![out.clone()]).to_csv();
-            let line = |entry: &Entry| {
-                let mut line = String::new();
-                entry.write(&mut line);
-                line
-            };
-            in_place(&text, &[out], &[into], line).is_some()
+            in_place(&text, &[out], &[into]).is_some()
         };
         assert!(is_in_place(hashed(1), hashed(2)));
         assert!(!is_in_place(hashed(1), Entry { title: "Cafés".replace("és", "ès"), ..hashed(1) }), "half of a letter");
