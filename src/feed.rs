@@ -16,6 +16,8 @@ pub mod media;
 pub mod opml;
 // The pages for people.
 pub mod page;
+// Which feeds there are.
+pub mod plan;
 // RSS 2.0.
 pub mod rss;
 // Names in addresses.

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use crate::error::Failure;
-use crate::feed::{self, archive, page};
+use crate::feed::{self, page, plan::Plan};
 use crate::newsroom::manuscript::Read;
 use crate::newsroom::{Newsroom, Problem};
 use crate::publish::build::{self, BuildError, BuildReport, Known, Order, Scope};
@@ -236,7 +236,7 @@ impl Work<'_> {
             }
             Kind::Whole { mut material, taken, known, walked } => {
                 let register = material.ids.save().map_err(Refused::Articles)?;
-                let plan = archive::plan(&material.newsroom, setup.feed);
+                let plan = Plan::of(&material.newsroom, setup.feed);
                 let order = order(&setup, &material.newsroom, &plan, &material.bodies);
                 let rebuilt = build::rebuild(order, &folder, &there, &known, Scope::All).map_err(Refused::Feeds)?;
                 drop(known);
@@ -300,7 +300,7 @@ fn is_final(documents: &Known) -> bool {
     documents.values().all(|printed| printed.key != 0)
 }
 
-fn order<'a>(setup: &Setup<'a>, newsroom: &'a Newsroom, plan: &'a archive::Plan, bodies: &'a Folder) -> Order<'a> {
+fn order<'a>(setup: &Setup<'a>, newsroom: &'a Newsroom, plan: &'a Plan, bodies: &'a Folder) -> Order<'a> {
     Order { newsroom, plan, bodies, options: setup.feed, templates: setup.templates }
 }
 

@@ -5,7 +5,7 @@ use super::material::{Articles, Material};
 use super::{Common, Done, editors, output, serve};
 use crate::config::signing;
 use crate::error::Kind;
-use crate::feed::archive;
+use crate::feed::plan::Plan;
 use crate::newsroom::Problem;
 use crate::publish::readback::read_back;
 use crate::web::public;
@@ -39,7 +39,7 @@ pub(crate) fn run(common: &Common, arguments: &Arguments) -> Done {
     }
     if arguments.feeds {
         let settings = &context.settings;
-        let plan = archive::plan(&material.newsroom, &settings.feed);
+        let plan = Plan::of(&material.newsroom, &settings.feed);
         let name = context.shown(&settings.feeds);
         problems.extend(read_back(&material.newsroom, &plan, material.bodies.as_ref(), &settings.feeds, &name));
     }

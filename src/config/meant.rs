@@ -186,7 +186,7 @@ impl Check<'_, '_> {
         for (i, section) in written.into_iter().enumerate() {
             let path = format!("sections.{i}");
             let slug = self.slug(&path, section.slug, "the section's name in addresses and of its folder");
-            if feed::archive::RESERVED.contains(&slug.as_str()) {
+            if feed::plan::RESERVED.contains(&slug.as_str()) {
                 let what = format!("`{slug}` cannot be a section: the feeds' folder of that name is for other feeds");
                 self.wrong(&format!("{path}.slug"), &what, "choose another slug");
             }

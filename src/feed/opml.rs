@@ -4,8 +4,8 @@ use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 
 use super::Format;
-use super::archive::{Feed, Of, Plan};
 use super::item::clean;
+use super::plan::{Feed, Of, Plan};
 use crate::markup::absolute;
 use crate::newsroom::{Masthead, Newsroom};
 

@@ -6,8 +6,8 @@ use chrono::{DateTime, FixedOffset};
 use handlebars::{Handlebars, Template};
 use serde::Serialize;
 
-use super::archive::{Feed, Of, Plan};
 use super::item::clean;
+use super::plan::{Feed, Of, Plan};
 use super::{Content, Format, GENERATOR, language, opml};
 use crate::markup::absolute;
 use crate::newsroom::fingerprint::fingerprint;

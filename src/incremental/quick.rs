@@ -29,7 +29,7 @@ use url::Url;
 
 use super::cache::{Cache, Change, Entry, Standing, encoded, hash_of};
 use super::{Setup, settled};
-use crate::feed::archive::Plan;
+use crate::feed::plan::Plan;
 use crate::newsroom::assemble::with_links;
 use crate::newsroom::manuscript::Manuscript;
 use crate::newsroom::{Article, Newsroom};

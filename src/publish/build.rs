@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 pub use super::directory::BuildError;
 use super::directory::Folder;
 use crate::feed::Options;
-use crate::feed::archive::{self, Feed, Plan};
 use crate::feed::page::{HEADLINES, Templates};
+use crate::feed::plan::{Feed, Plan};
 use crate::newsroom::{Bodies, Newsroom, Problem};
 use crate::stamp::Stamp;
 use sheets::{Sheet, leaves, sheets};
@@ -105,7 +105,7 @@ pub fn build(
     folder: &Path,
     on_wait: impl FnOnce(),
 ) -> Result<BuildReport, BuildError> {
-    let plan = archive::plan(newsroom, options);
+    let plan = Plan::of(newsroom, options);
     let folder = Folder::open(folder, on_wait)?;
     let there = folder.files()?;
     let order = Order { newsroom, plan: &plan, bodies, options, templates };

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
-use crate::feed::archive::{Feed, Plan};
 use crate::feed::item::Item;
+use crate::feed::plan::{Feed, Plan};
 use crate::feed::{Content, Format};
 use crate::markup::{absolute, plain};
 use crate::newsroom::{Bodies, Newsroom, Problem};

@@ -9,7 +9,7 @@ use std::cmp::{Ordering, Reverse};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::raw;
-use crate::feed::archive::Plan;
+use crate::feed::plan::Plan;
 use crate::newsroom::manuscript::Manuscript;
 use crate::newsroom::{Place, Problem, Severity, Withdrawn, identity};
 use crate::publish::build::{Known, Printed};

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Before, Piece};
-use crate::feed::archive::{Feed, Plan, spans};
+use crate::feed::archive::spans;
+use crate::feed::plan::{Feed, Plan};
 use crate::feed::{Format, Options};
 use crate::incremental::cache::{Cache, Entry, Standing, Turn};
 use crate::publish::build::Sheaf;

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::sheets::{Leaf, Sheet};
 use super::{BuildError, Known, Order, Printed};
-use crate::feed::archive::{Document, Feed};
+use crate::feed::archive::Document;
+use crate::feed::plan::Feed;
 use crate::feed::{self, Content, Format, Fragments};
 use crate::newsroom::{Article, Body, Problem};
 use crate::publish::directory::{Folder, Laid, Lay};

@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use super::{Order, Scope};
-use crate::feed::archive::{self, Document, Feed};
+use crate::feed::archive::{self, Document};
 use crate::feed::page::Draft;
+use crate::feed::plan::{Feed, Of};
 use crate::feed::{Format, opml};
 use crate::newsroom::fingerprint::fingerprint;
 use crate::newsroom::{Article, Newsroom, Problem};
@@ -37,7 +38,7 @@ pub(super) fn leaves(
         let text = (!is_fresh(&path, key)).then_some(list);
         leaves.push(Leaf { path, key, text });
     }
-    let sections = plan.feeds.par_iter().filter(|feed| matches!(feed.of, archive::Of::Section(_)));
+    let sections = plan.feeds.par_iter().filter(|feed| matches!(feed.of, Of::Section(_)));
     let of_section = |feed: &Feed| Some(page(feed.page_path()?, Draft::section(newsroom, feed)));
     for leaf in sections.filter_map(of_section).collect::<Vec<_>>() {
         leaves.push(leaf?);
