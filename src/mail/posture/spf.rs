@@ -1,11 +1,15 @@
 //! SPF (RFC 7208): which addresses may send for a domain.
 
+// What a record says.
+mod record;
+
 use core::net::IpAddr;
 use ipnet::IpNet;
 use std::fmt::Write as _;
 
 use super::hosts::WayOut;
 use super::{Finding, Kind, Known, Missing, Sender};
+use record::{Mechanism, Record, Says, parse};
 
 /// Terms that ask the DNS, at most (section 4.6.4); receivers take a record with more for broken.
 const LOOKUPS: usize = 10;
@@ -18,38 +22,6 @@ const HOSTS: usize = 10;
 
 /// Records within records are followed so far; ten look-ups cannot lead deeper.
 const DEEPEST: usize = 12;
-
-/// What a check says (section 2.6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Says {
-    Pass,
-    Fail,
-    SoftFail,
-    Neutral,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Mechanism {
-    All,
-    Include(String),
-    A(Option<String>, u8, u8),
-    Mx(Option<String>, u8, u8),
-    Ptr,
-    Ip(IpNet),
-    Exists(String),
-}
-
-impl Mechanism {
-    fn asks(&self) -> bool {
-        !matches!(self, Mechanism::All | Mechanism::Ip(_))
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Record {
-    directives: Vec<(Says, Mechanism)>,
-    redirect: Option<String>,
-}
 
 /// Why there is no result: something is missing, or the record is broken (`permerror`).
 #[derive(Debug)]
@@ -68,20 +40,25 @@ impl From<Missing> for Stopped {
 pub(super) fn findings(sender: &Sender<'_>, way_out: &WayOut, known: &Known) -> Result<Vec<Finding>, Missing> {
     let domain = sender.return_path.domain();
     let publish = "publish one TXT record that names who sends for the domain: v=spf1 … -all";
+    let wrong = |why: String, to_do| Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), to_do)]);
     let record = match record(domain, known) {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(vec![Finding::wrong("SPF", format!("{domain} has no SPF record"), publish)]),
         Err(Stopped::Missing(missing)) => return Err(missing),
-        Err(Stopped::Broken(why)) => return Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), publish)]),
+        Err(Stopped::Broken(why)) => return wrong(why, publish),
     };
-    let mut cost = Cost::default();
-    match count(domain, known, &mut cost, 0) {
-        Ok(()) => {}
-        Err(Stopped::Missing(missing)) => return Err(missing),
-        Err(Stopped::Broken(why)) => {
-            return Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), "mend the record")]);
-        }
+    match judged(&record, sender, way_out, known) {
+        Ok(found) => Ok(found),
+        Err(Stopped::Missing(missing)) => Err(missing),
+        Err(Stopped::Broken(why)) => wrong(why, "mend the record"),
     }
+}
+
+/// What is to be said of that domain's record.
+fn judged(record: &Record, sender: &Sender<'_>, way_out: &WayOut, known: &Known) -> Result<Vec<Finding>, Stopped> {
+    let domain = sender.return_path.domain();
+    let mut cost = Cost::default();
+    count(domain, known, &mut cost, 0)?;
     let Cost { lookups, voids } = cost;
     if lookups > LOOKUPS {
         let what = format!("the record of {domain} takes {lookups} look-ups, and receivers make {LOOKUPS}");
@@ -92,18 +69,11 @@ pub(super) fn findings(sender: &Sender<'_>, way_out: &WayOut, known: &Known) -> 
         let what = format!("{voids} names in the record of {domain} lead to nothing, and receivers allow {VOIDS}");
         return Ok(vec![Finding::wrong("SPF", what, "leave out the names that are no more")]);
     }
-    match open_to_all(domain, known, 0) {
-        Ok(None) => {}
-        Ok(Some(open)) => {
-            let through = if open == domain { String::new() } else { format!(", through {open}") };
-            let what = format!("the record of {domain} lets everybody send for it (+all{through})");
-            let to_do = if through.is_empty() { "end it with -all or ~all" } else { "leave that include out" };
-            return Ok(vec![Finding::wrong("SPF", what, to_do)]);
-        }
-        Err(Stopped::Missing(missing)) => return Err(missing),
-        Err(Stopped::Broken(why)) => {
-            return Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), "mend the record")]);
-        }
+    if let Some(open) = open_to_all(domain, known, 0)? {
+        let through = if open == domain { String::new() } else { format!(", through {open}") };
+        let what = format!("the record of {domain} lets everybody send for it (+all{through})");
+        let to_do = if through.is_empty() { "end it with -all or ~all" } else { "leave that include out" };
+        return Ok(vec![Finding::wrong("SPF", what, to_do)]);
     }
     let told = format!("{domain} has a record, with {lookups} of {LOOKUPS} look-ups");
     let ends = record.redirect.is_some() || record.directives.iter().any(|(_, m)| *m == Mechanism::All);
@@ -114,14 +84,7 @@ pub(super) fn findings(sender: &Sender<'_>, way_out: &WayOut, known: &Known) -> 
     };
     for &address in &way_out.addresses {
         let mut check = Check { known, sender: sender.return_path.as_str(), address, lookups: 0 };
-        let result = match check.run(domain, 0) {
-            Ok(result) => result,
-            Err(Stopped::Missing(missing)) => return Err(missing),
-            Err(Stopped::Broken(why)) => {
-                return Ok(vec![Finding::wrong("SPF", format!("{domain}: {why}"), "mend the record")]);
-            }
-        };
-        found.push(match (result, way_out.told) {
+        found.push(match (check.run(domain, 0)?, way_out.told) {
             (Says::Pass, _) => Finding::fine("SPF", format!("{address} may send for {domain}")),
             (_, true) => Finding::wrong(
                 "SPF",
@@ -159,71 +122,6 @@ fn record(domain: &str, known: &Known) -> Result<Option<Record>, Stopped> {
             Err(Stopped::Broken("there is more than one SPF record, which is as good as none".to_owned()))
         }
         (Some(one), None) => parse(one).map(Some).map_err(Stopped::Broken),
-    }
-}
-
-/// Reads a record (section 4.6.1).
-fn parse(text: &str) -> Result<Record, String> {
-    let mut record = Record::default();
-    for term in text.split(' ').skip(1).filter(|term| !term.is_empty()) {
-        let name_ends = term.find([':', '/', '=']).unwrap_or(term.len());
-        if let (name, Some(value)) = (&term[..name_ends], term.get(name_ends..).and_then(|r| r.strip_prefix('='))) {
-            // Other modifiers, known or not, decide nothing (section 6).
-            if name.eq_ignore_ascii_case("redirect") {
-                record.redirect = Some(value.to_owned());
-            }
-            continue;
-        }
-        let (result, rest) = match term.as_bytes().first() {
-            Some(b'+') => (Says::Pass, &term[1..]),
-            Some(b'-') => (Says::Fail, &term[1..]),
-            Some(b'~') => (Says::SoftFail, &term[1..]),
-            Some(b'?') => (Says::Neutral, &term[1..]),
-            _ => (Says::Pass, term),
-        };
-        let mechanism = mechanism(rest).ok_or_else(|| format!("the record has `{term}`, which nobody understands"))?;
-        // Nobody comes to what stands behind `all` (section 5.1).
-        if !matches!(record.directives.last(), Some((_, Mechanism::All))) {
-            record.directives.push((result, mechanism));
-        }
-    }
-    Ok(record)
-}
-
-fn mechanism(term: &str) -> Option<Mechanism> {
-    let ends = term.find([':', '/']).unwrap_or(term.len());
-    let (name, rest) = term.split_at(ends);
-    let value = rest.strip_prefix(':').filter(|value| !value.is_empty());
-    match name.to_ascii_lowercase().as_str() {
-        "all" if rest.is_empty() => Some(Mechanism::All),
-        "include" => Some(Mechanism::Include(value?.to_owned())),
-        "exists" => Some(Mechanism::Exists(value?.to_owned())),
-        "ptr" => Some(Mechanism::Ptr),
-        "ip4" | "ip6" => {
-            let net = value?.parse().ok().or_else(|| value?.parse::<IpAddr>().ok().map(IpNet::from))?;
-            (net.addr().is_ipv4() == name.ends_with('4')).then_some(Mechanism::Ip(net))
-        }
-        name @ ("a" | "mx") => {
-            let (host, lengths) = match rest.split_once('/') {
-                Some((host, lengths)) => (host, Some(lengths)),
-                None => (rest, None),
-            };
-            let host = match host {
-                "" => None,
-                host => Some(host.strip_prefix(':').filter(|host| !host.is_empty())?.to_owned()),
-            };
-            let (mut four, mut six) = (32, 128);
-            if let Some(lengths) = lengths {
-                let (v4, v6) = match lengths.strip_prefix('/') {
-                    Some(v6) => (None, Some(v6)),
-                    None => lengths.split_once("//").map_or((Some(lengths), None), |(v4, v6)| (Some(v4), Some(v6))),
-                };
-                four = v4.map_or(Some(32), |n| n.parse().ok().filter(|n| *n <= 32))?;
-                six = v6.map_or(Some(128), |n| n.parse().ok().filter(|n| *n <= 128))?;
-            }
-            Some(if name == "a" { Mechanism::A(host, four, six) } else { Mechanism::Mx(host, four, six) })
-        }
-        _ => None,
     }
 }
 
