@@ -10,7 +10,7 @@
 use chrono::{DateTime, Utc};
 use pressrun::delivery::{Claimed, Ledger, Outcome, Reply, Settlement};
 use pressrun::digest::edition::Choice;
-use pressrun::digest::{Drafted, EditionId, EditionPiece, Editions, Sealed};
+use pressrun::digest::{Drafted, Edition, EditionId, EditionPiece, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
 use pressrun::press::deliver::IN_FLIGHT;
 use pressrun::store::SqliteStore;
@@ -84,12 +84,12 @@ async fn approved(file: &Path, readers: usize) -> EditionId {
     let piece = EditionPiece { id: ArticleId("a".to_owned()), title: "A".to_owned(), choice: Choice::Carried };
     let drafted = store.draft("weekly", 1, None, vec![piece], sealed(), now()).await.unwrap();
     let Drafted::Made(edition) = drafted else { panic!("{drafted:?}") };
-    let edition = edition.id;
-    store.approve(edition, sealed(), "seal".to_owned(), now()).await.unwrap();
+    let id = edition.id;
+    store.approve(Edition { seal: Some("seal".to_owned()), ..*edition }, now()).await.unwrap().unwrap();
     drop(store);
     let db = Connection::open(file).unwrap();
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
-    edition
+    id
 }
 
 /// Deliveries a second.

@@ -9,7 +9,7 @@
 use chrono::Utc;
 use pressrun::config::{LedgerAddress, database};
 use pressrun::delivery::{Ledger, Outcome, Reply, Settlement};
-use pressrun::digest::{Drafted, EditionId, Editions, Sealed};
+use pressrun::digest::{Drafted, Edition, EditionId, Editions, Sealed};
 use pressrun::store::PostgresStore;
 use pressrun::store::postgres::{LIMIT, Options, Tls};
 use pressrun::subscriber::{Consent, Entry, Subscribers, SubscriptionState};
@@ -111,11 +111,11 @@ async fn filled(store: &PostgresStore, deliveries: u32) -> EditionId {
         headers: vec![],
         date: Utc::now(),
     };
-    let drafted = store.draft("weekly", 1, None, vec![], sealed.clone(), Utc::now()).await.unwrap();
+    let drafted = store.draft("weekly", 1, None, vec![], sealed, Utc::now()).await.unwrap();
     let Drafted::Made(edition) = drafted else { panic!("{drafted:?}") };
-    let edition = edition.id;
-    store.approve(edition, sealed, String::new(), Utc::now()).await.unwrap();
-    edition
+    let id = edition.id;
+    store.approve(Edition { seal: Some(String::new()), ..*edition }, Utc::now()).await.unwrap().unwrap();
+    id
 }
 
 async fn bare(options: &Options, workers: u32, rows: u32) -> f64 {

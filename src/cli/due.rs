@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::context::{Context, Store};
-use crate::digest::edition::Edits;
 use crate::digest::{Approval, Digest, Edition, EditionState, Editions, Turn};
 use crate::store::StoreError;
 
@@ -34,7 +33,7 @@ pub(super) async fn due(context: &Context, store: &Store, now: DateTime<Utc>) ->
 /// A draft that a run had no time to let go, and that nobody has touched.
 pub(super) fn goes_by_itself(digest: &Digest, draft: &Edition, now: DateTime<Utc>) -> bool {
     let in_time = draft.due.is_some_and(|due| digest.missed.turn(digest.late, due, now) == Turn::Make);
-    digest.approval == Approval::Automatic && in_time && draft.edits == Edits::default()
+    digest.approval == Approval::Automatic && in_time && draft.revision == 0
 }
 
 /// Comes back when a digest is due that is not `known` to be. A ledger that cannot be asked is told by those who send.

@@ -159,11 +159,12 @@ fn show(common: &Common, context: &Context, store: &Store, id: i64, text: bool) 
     if edition.sealed.shortened {
         output::text("  shortened  summaries with “read on”, for the full texts are too long for one mail");
     }
-    for (n, piece) in edition.pieces.iter().filter(|p| p.choice != Choice::Never || edition.number > 1).enumerate() {
+    for (n, piece) in edition.pieces.iter().enumerate() {
         let choice = match piece.choice {
             Choice::Carried => "",
             Choice::Later => "  (left out, offered again)",
             Choice::Never => "  (left out for good)",
+            Choice::Passed => continue,
         };
         output::text(format!("  {:>2}. {}{choice}", n + 1, piece.title));
     }
@@ -227,7 +228,8 @@ fn from_file(text: String) -> Result<String, Failure> {
 /// The pieces in the order and with the choices that the editor asks for.
 fn rearranged(edition: &Edition, edit: &Edit) -> Result<Vec<EditionPiece>, Failure> {
     let mut pieces = edition.pieces.clone();
-    let check = |n: usize| match pieces.len() {
+    let shown = pieces.iter().filter(|piece| piece.choice != Choice::Passed).count();
+    let check = |n: usize| match shown {
         0 => Err(Failure::new(Kind::Usage, "the edition has no pieces")),
         len if n == 0 || n > len => Err(Failure::new(Kind::Usage, format!("the edition has no piece {n}"))
             .hint(format!("the pieces are numbered 1 to {len}: pressrun edition show {}", edition.id.0))),

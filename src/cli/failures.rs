@@ -118,6 +118,10 @@ pub(crate) fn seal(common: &Common, error: SealError<StoreError>) -> Failure {
         SealError::NotDraft(..) => {
             Failure::new(Kind::Usage, error.to_string()).hint("pressrun edition list shows how each stands")
         }
+        SealError::Revised(id) => Failure::new(Kind::Usage, error.to_string())
+            .hint(format!("nothing was done. Look at it again: pressrun edition show {}", id.0)),
+        SealError::Empty(id) => Failure::new(Kind::Usage, error.to_string())
+            .hint(format!("leave a piece in, or withdraw the edition: pressrun edition withdraw {}", id.0)),
         SealError::Gone(_) => Failure::new(Kind::Material, error.to_string())
             .hint("put the article back, or leave the piece out: pressrun edition edit … --leave-out"),
         SealError::Broken(_) => Failure::new(Kind::Material, error.to_string())

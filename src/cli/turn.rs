@@ -45,8 +45,7 @@ impl Desk<'_> {
     /// A draft is there already: the editor's, or one that a run had no time to let go.
     fn found(&self, digest: &Digest, draft: &Edition, now: DateTime<Utc>) -> Done {
         if due::goes_by_itself(digest, draft, now) {
-            self.tell_made(digest, draft);
-            return self.approve(draft, now);
+            return self.let_go(digest, draft, now);
         }
         self.line(format!(
             "{}: edition {id} is a draft and waits for an editor: pressrun edition show {id}",
@@ -57,6 +56,19 @@ impl Desk<'_> {
             Some(_) => editors::draft(self.context, self.store, digest, draft),
             None => Ok(()),
         }
+    }
+
+    /// Of a draft that waited, what is still published goes, as it is today.
+    fn let_go(&self, digest: &Digest, draft: &Edition, now: DateTime<Utc>) -> Done {
+        let templates = self.context.templates_or_fail(self.common, digest)?;
+        let desk = self.material.desk(self.context, self.store, digest, &templates);
+        if let Some(renewed) = desk.renewed(draft, now).map_err(|e| failures::seal(self.common, e))? {
+            self.tell_made(digest, &renewed);
+            return self.approve(&renewed, now);
+        }
+        self.context.block_on(self.store.withdraw(draft.id, now)).map_err(failures::ledger)?;
+        self.line(format!("{}: nothing of edition {} is published any more: withdrawn", digest.title, draft.id.0));
+        Ok(())
     }
 
     fn tell_next(&self, digest: &Digest, last: Option<DateTime<Utc>>, now: DateTime<Utc>) {

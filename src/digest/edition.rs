@@ -54,6 +54,8 @@ pub enum Choice {
     Later,
     /// Left out for good; it is not new any more.
     Never,
+    /// Nobody decided: it was published before the digest began, which is with this edition.
+    Passed,
 }
 
 /// What an editor may change before approving.
@@ -99,6 +101,10 @@ pub struct Edition {
     pub number: u32,
     /// How it stands.
     pub state: EditionState,
+    /// How often an editor has changed it: whoever changes or approves it says what was looked at.
+    pub revision: u32,
+    /// It was withdrawn when some reader had it, or may have had it.
+    pub reached: bool,
     /// Why the press leaves it alone, where it is paused.
     pub paused: Option<String>,
     /// The due time of the schedule that it was made for; `None` where a person asked for it.
@@ -115,6 +121,22 @@ pub struct Edition {
     pub sealed: Sealed,
     /// SHA-256 of `sealed`, in hexadecimal, taken when it was approved.
     pub seal: Option<String>,
+}
+
+impl Edition {
+    /// Whether it counts: it may yet go out, or has reached somebody.
+    pub fn counts(&self) -> bool {
+        self.state != EditionState::Withdrawn || self.reached
+    }
+}
+
+/// Why an edition was not changed, or not approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stale {
+    /// It stands otherwise.
+    State(EditionState),
+    /// Somebody has changed it since it was read.
+    Revised,
 }
 
 /// What became of a draft that was to be written.
@@ -134,8 +156,8 @@ pub trait Editions: Send + Sync + 'static {
     /// What the database said.
     type Error: std::error::Error + Send + Sync + 'static;
 
-    /// Of these articles, those that are not new for the digest: an edition carries them (a withdrawn one only
-    /// if a mail of it had begun), or an editor said *never*.
+    /// Of these articles, those that are not new for the digest: an edition carries them or began the digest after them (a
+    /// withdrawn one only if a mail of it had begun), or an editor said *never*.
     fn known(
         &self,
         digest: &str,
@@ -154,24 +176,17 @@ pub trait Editions: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Drafted, Self::Error>> + Send;
 
-    /// Replaces a draft's pieces, edits and rendering. `false` where it is no draft (any more).
-    fn revise(
-        &self,
-        id: EditionId,
-        pieces: Vec<EditionPiece>,
-        edits: Edits,
-        sealed: Sealed,
-    ) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+    /// Gives a draft other pieces, edits and bytes: `edition` is as it was read, but for these.
+    fn revise(&self, edition: Edition) -> impl Future<Output = Result<Result<(), Stale>, Self::Error>> + Send;
 
-    /// Fixes a draft's bytes with their seal and writes one delivery for each confirmed, unsuppressed subscriber, in
-    /// one transaction. Doing it again changes nothing. Answers the number of deliveries; `None` where it is withdrawn.
+    /// Fixes a draft's pieces and bytes with their seal and writes one delivery for each confirmed, unsuppressed subscriber,
+    /// in one transaction: `edition` is as it was read, but for these. Doing it again changes nothing. Answers the number of
+    /// deliveries.
     fn approve(
         &self,
-        id: EditionId,
-        sealed: Sealed,
-        seal: String,
+        edition: Edition,
         now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<Option<u64>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<Result<u64, Stale>, Self::Error>> + Send;
 
     /// Withdraws an edition and its deliveries that have not begun. Answers how many deliveries were withdrawn;
     /// `None` where all had been sent.

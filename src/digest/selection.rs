@@ -10,7 +10,7 @@
 //! In the edition itself the newest piece stands on top.
 //!
 //! **The first edition** of a digest begins it: it takes the newest pieces, and what is older was published before the
-//! digest began. Those are `Selection::never`, to be recorded as `crate::digest::edition::Choice::Never`; otherwise a new
+//! digest began. Those are `Selection::passed`, to be recorded as `crate::digest::edition::Choice::Passed`; otherwise a new
 //! digest would mail ten years of archive, a handful of pieces a week.
 
 use std::collections::HashSet;
@@ -27,7 +27,7 @@ pub struct Selection {
     /// New, with no room in this edition; they stay new. Newest first.
     pub later: Vec<Arc<Article>>,
     /// Published before the digest began; known from now on. Only at the first edition. Newest first.
-    pub never: Vec<Arc<Article>>,
+    pub passed: Vec<Arc<Article>>,
 }
 
 impl Selection {
@@ -40,7 +40,7 @@ impl Selection {
 /// Chooses the pieces of a digest's next edition.
 ///
 /// `articles` is newest first, as in [`crate::newsroom::Newsroom::articles`]; `known` holds the articles that are not new
-/// for this digest; `first` says that the digest has no edition yet.
+/// for this digest; `first` says that no edition of the digest counts yet.
 #[allow(clippy::implicit_hasher)] // the ledger answers with this one
 pub fn select(articles: &[Arc<Article>], known: &HashSet<ArticleId>, digest: &Digest, first: bool) -> Selection {
     let mut new: Vec<Arc<Article>> = articles
@@ -50,11 +50,11 @@ pub fn select(articles: &[Arc<Article>], known: &HashSet<ArticleId>, digest: &Di
         .collect();
     let room = digest.pieces.min(new.len());
     if first {
-        let never = new.split_off(room);
-        return Selection { carried: new, later: Vec::new(), never };
+        let passed = new.split_off(room);
+        return Selection { carried: new, later: Vec::new(), passed };
     }
     let carried = new.split_off(new.len() - room);
-    Selection { carried, later: new, never: Vec::new() }
+    Selection { carried, later: new, passed: Vec::new() }
 }
 
 #[cfg(test)]
@@ -83,7 +83,7 @@ mod tests {
     fn the_first_edition_takes_the_newest_and_the_archive_counts_as_known() {
         let found = select(&archive(5), &HashSet::new(), &digest(2), true);
         assert_eq!(titles(&found.carried), ["Piece 5", "Piece 4"]);
-        assert_eq!(titles(&found.never), ["Piece 3", "Piece 2", "Piece 1"]);
+        assert_eq!(titles(&found.passed), ["Piece 3", "Piece 2", "Piece 1"]);
         assert!(found.later.is_empty());
     }
 
@@ -93,7 +93,7 @@ mod tests {
         let found = select(&all, &knowing(&all[4..]), &digest(3), false);
         assert_eq!(titles(&found.carried), ["Piece 4", "Piece 3", "Piece 2"]);
         assert_eq!(titles(&found.later), ["Piece 5"]);
-        assert!(found.never.is_empty());
+        assert!(found.passed.is_empty());
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Makes editions: chooses what is new, renders it, writes it to the ledger.
 
 use chrono::{DateTime, Utc};
+use std::collections::HashSet;
 use std::sync::Arc;
 use url::Url;
 
-use crate::digest::edition::{Choice, Edits};
+use crate::digest::edition::{Choice, Edits, Stale};
 use crate::digest::render::{self, Contents, Templates};
 use crate::digest::{self, Digest, Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use crate::newsroom::{Article, ArticleId, Bodies, Body, Newsroom, Problem};
@@ -18,9 +19,15 @@ pub enum SealError<E: std::error::Error + 'static> {
     /// The ledger refused.
     #[error(transparent)]
     Ledger(#[from] E),
+    /// Somebody has changed the draft since it was looked at.
+    #[error("edition {} was changed meanwhile", .0.0)]
+    Revised(EditionId),
     /// The edition is not a draft (any more).
     #[error("edition {} is {}, not a draft", .0.0, .1)]
     NotDraft(EditionId, &'static str),
+    /// No piece would be left.
+    #[error("edition {} would carry nothing", .0.0)]
+    Empty(EditionId),
     /// A piece is gone from the newsroom.
     #[error("the edition carries an article that is no longer there: {0}")]
     Gone(ArticleId),
@@ -64,15 +71,16 @@ impl<S: Editions> Desk<'_, S> {
     /// [`SealError::Material`] and [`SealError::Ledger`].
     pub async fn propose(&self, now: DateTime<Utc>) -> Result<Option<Proposal>, SealError<S::Error>> {
         // First, so that an edition that is made meanwhile is seen: among the pieces, or by the number.
-        let number = self.next_number().await?;
+        let earlier = self.editions.editions(Some(&self.digest.slug)).await?;
+        let number = 1 + earlier.iter().map(|e| e.number).max().unwrap_or(0);
         let candidates = self.newsroom.articles.iter().filter(|a| self.digest.sections.contains(&a.section));
         let known = self.editions.known(&self.digest.slug, candidates.map(|a| a.id.clone()).collect()).await?;
-        let chosen = digest::select(&self.newsroom.articles, &known, self.digest, number == 1);
+        let chosen = digest::select(&self.newsroom.articles, &known, self.digest, !earlier.iter().any(Edition::counts));
         if !chosen.is_enough(self.digest) {
             return Ok(None);
         }
         let mut pieces: Vec<_> = chosen.carried.iter().map(|a| piece(a, Choice::Carried)).collect();
-        pieces.extend(chosen.never.iter().map(|a| piece(a, Choice::Never)));
+        pieces.extend(chosen.passed.iter().map(|a| piece(a, Choice::Passed)));
         let sealed = self.render(number, &chosen.carried, &Edits::default(), now)?;
         Ok(Some(Proposal { number, pieces, sealed }))
     }
@@ -123,7 +131,7 @@ impl<S: Editions> Desk<'_, S> {
     /// Renders a draft anew with other pieces or edits, from the articles as they are now.
     ///
     /// # Errors
-    /// [`SealError::NotDraft`], [`SealError::Gone`], and as [`Desk::propose`].
+    /// [`SealError::NotDraft`], [`SealError::Revised`], [`SealError::Empty`], [`SealError::Gone`], and as [`Desk::propose`].
     pub async fn revise(
         &self,
         edition: &Edition,
@@ -132,12 +140,30 @@ impl<S: Editions> Desk<'_, S> {
         now: DateTime<Utc>,
     ) -> Result<Sealed, SealError<S::Error>> {
         let articles = self.carried(&pieces)?;
-        let sealed = self.render(edition.number, &articles, &edits, now)?;
-        if self.editions.revise(edition.id, pieces, edits, sealed.clone()).await? {
-            Ok(sealed)
-        } else {
-            Err(SealError::NotDraft(edition.id, state_name(edition.state)))
+        if articles.is_empty() {
+            return Err(SealError::Empty(edition.id));
         }
+        let sealed = self.render(edition.number, &articles, &edits, now)?;
+        let revised = Edition { pieces, edits, sealed: sealed.clone(), ..edition.clone() };
+        self.editions.revise(revised).await?.map_err(|why| stale(edition.id, why))?;
+        Ok(sealed)
+    }
+
+    /// A draft that nobody has touched, as it is today: without what is no longer published, with what was corrected. Nothing is
+    /// written. `None` where nothing of it is left.
+    ///
+    /// # Errors
+    /// As [`Desk::propose`].
+    pub fn renewed(&self, draft: &Edition, now: DateTime<Utc>) -> Result<Option<Edition>, SealError<S::Error>> {
+        let there: HashSet<&ArticleId> = self.newsroom.articles.iter().map(|article| &article.id).collect();
+        let mut pieces = draft.pieces.clone();
+        pieces.retain(|piece| piece.choice != Choice::Carried || there.contains(&piece.id));
+        let articles = self.carried(&pieces)?;
+        if articles.is_empty() {
+            return Ok(None);
+        }
+        let sealed = self.render(draft.number, &articles, &draft.edits, now)?;
+        Ok(Some(Edition { pieces, sealed, ..draft.clone() }))
     }
 
     fn carried(&self, pieces: &[EditionPiece]) -> Result<Vec<Arc<Article>>, SealError<S::Error>> {
@@ -182,32 +208,29 @@ impl<S: Editions> Desk<'_, S> {
         };
         render::render(&contents, self.templates).map_err(SealError::Material)
     }
-
-    async fn next_number(&self) -> Result<u32, S::Error> {
-        let editions = self.editions.editions(Some(&self.digest.slug)).await?;
-        Ok(editions.iter().map(|e| e.number).max().unwrap_or(0) + 1)
-    }
 }
 
 /// Fixes a draft's bytes with their seal and writes its deliveries; their number. Doing it again changes nothing.
 ///
 /// # Errors
-/// [`SealError::NotDraft`] where it was withdrawn or has been sent.
+/// [`SealError::NotDraft`] where it was withdrawn, [`SealError::Revised`] where it is not what was read.
 pub async fn approve<S: Editions>(
     editions: &S,
     edition: &Edition,
     now: DateTime<Utc>,
 ) -> Result<u64, SealError<S::Error>> {
-    let (sealed, seal) = if let Some(seal) = &edition.seal {
-        (edition.sealed.clone(), seal.clone())
-    } else {
-        let sealed = Sealed { date: now, ..edition.sealed.clone() };
-        let seal = digest::seal::seal(&sealed);
-        (sealed, seal)
-    };
-    match editions.approve(edition.id, sealed, seal, now).await? {
-        Some(deliveries) => Ok(deliveries),
-        None => Err(SealError::NotDraft(edition.id, state_name(edition.state))),
+    let mut approved = edition.clone();
+    if approved.seal.is_none() {
+        approved.sealed.date = now;
+        approved.seal = Some(digest::seal::seal(&approved.sealed));
+    }
+    editions.approve(approved, now).await?.map_err(|why| stale(edition.id, why))
+}
+
+fn stale<E: std::error::Error + 'static>(edition: EditionId, why: Stale) -> SealError<E> {
+    match why {
+        Stale::State(state) => SealError::NotDraft(edition, state_name(state)),
+        Stale::Revised => SealError::Revised(edition),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::delivery::pace::Rest;
 use crate::delivery::returns::{Filed, Patience, Return, Returns};
 use crate::delivery::signatures::{Signatures, Unsigned};
 use crate::delivery::{Claimed, DeliveryId, DeliveryRecord, DeliveryState, Settlement};
-use crate::digest::edition::Edits;
+use crate::digest::edition::Stale;
 use crate::digest::{Drafted, Edition, EditionId, EditionPiece, Editions, Sealed};
 use crate::newsroom::ArticleId;
 use crate::subscriber::key_ring::{KeyNames, KeyRing};
@@ -91,8 +91,8 @@ hand_on! {
     Editions:
     fn known(digest: &str, ids: Vec<ArticleId>) -> HashSet<ArticleId>;
     fn draft(digest: &str, number: u32, due: Option<DateTime<Utc>>, pieces: Vec<EditionPiece>, sealed: Sealed, now: DateTime<Utc>) -> Drafted;
-    fn revise(id: EditionId, pieces: Vec<EditionPiece>, edits: Edits, sealed: Sealed) -> bool;
-    fn approve(id: EditionId, sealed: Sealed, seal: String, now: DateTime<Utc>) -> Option<u64>;
+    fn revise(edition: Edition) -> Result<(), Stale>;
+    fn approve(edition: Edition, now: DateTime<Utc>) -> Result<u64, Stale>;
     fn withdraw(id: EditionId, now: DateTime<Utc>) -> Option<u64>;
     fn edition(id: EditionId) -> Option<Edition>;
     fn editions(digest: Option<&str>) -> Vec<Edition>;

@@ -9,7 +9,7 @@ use pressrun::delivery::returns::{Filed, Mailed, News, Patience, Return, Returns
 use pressrun::delivery::{
     AttemptOutcome, Claimed, DeliveryId, DeliveryState, Ledger, Outcome, Reply, Settlement, Signatures, Unsigned,
 };
-use pressrun::digest::edition::{Choice, Edits};
+use pressrun::digest::edition::{Choice, Edits, Stale};
 use pressrun::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use pressrun::newsroom::ArticleId;
 use pressrun::store::{PostgresStore, SqliteStore};
@@ -83,6 +83,11 @@ pub async fn draft<S: Editions>(
     *edition
 }
 
+/// A draft as it is to be approved.
+pub fn fixed(draft: Edition) -> Edition {
+    Edition { seal: Some("seal".to_owned()), ..draft }
+}
+
 fn piece(id: &str, choice: Choice) -> EditionPiece {
     EditionPiece { id: ArticleId(id.to_owned()), title: format!("On {id}"), choice }
 }
@@ -92,9 +97,10 @@ pub async fn approved<S: Store>(store: &S, readers: &[&str]) -> EditionId {
     let entries = readers.iter().map(|r| entry(r, SubscriptionState::Confirmed)).collect();
     store.add(entries, now()).await.unwrap();
     let edition = draft(store, "weekly", vec![piece("a", Choice::Carried)], sealed("News"), now()).await;
-    let written = store.approve(edition.id, sealed("News"), "seal".to_owned(), now()).await.unwrap();
-    assert_eq!(written, Some(readers.len() as u64));
-    edition.id
+    let id = edition.id;
+    let written = store.approve(fixed(edition), now()).await.unwrap();
+    assert_eq!(written, Ok(readers.len() as u64));
+    id
 }
 
 async fn claim<S: Store>(store: &S, press: &str, edition: EditionId, limit: u32) -> Vec<Claimed> {
@@ -248,8 +254,13 @@ pub async fn a_draft_is_numbered_revised_and_read_back<S: Store>(store: S) {
     assert_eq!((first.number, second.number, other.number), (1, 2, 1));
     let pieces = vec![piece("b", Choice::Later), piece("a", Choice::Carried)];
     let edits = Edits { subject: Some("New".to_owned()), ..Edits::default() };
-    assert!(store.revise(first.id, pieces.clone(), edits.clone(), sealed("New")).await.unwrap());
-    let wanted = Edition { pieces, edits, sealed: sealed("New"), ..first.clone() };
+    let revised = Edition { pieces, edits, sealed: sealed("New"), ..first.clone() };
+    store.revise(revised.clone()).await.unwrap().unwrap();
+    let wanted = Edition { revision: 1, ..revised };
+    assert_eq!(store.edition(first.id).await.unwrap(), Some(wanted.clone()));
+    // Who has looked at the one of before neither changes it nor lets it go.
+    assert_eq!(store.revise(Edition { sealed: sealed("Late"), ..first.clone() }).await.unwrap(), Err(Stale::Revised));
+    assert_eq!(store.approve(fixed(first.clone()), later(3)).await.unwrap(), Err(Stale::Revised));
     assert_eq!(store.edition(first.id).await.unwrap(), Some(wanted));
     let all = store.editions(Some("weekly")).await.unwrap();
     let subjects: Vec<_> = all.iter().map(|e| (e.sealed.subject.as_str(), e.sealed.html.as_str())).collect();
@@ -262,29 +273,37 @@ pub async fn approving_writes_each_delivery_once<S: Store>(store: S) {
     store.add(vec![entry("pending", SubscriptionState::Pending)], now()).await.unwrap();
     let edition = approved(&store, &["ana", "ben"]).await;
     store.add(vec![entry("late", SubscriptionState::Confirmed)], later(1)).await.unwrap();
-    let again = store.approve(edition, sealed("Changed"), "other".to_owned(), later(2)).await.unwrap();
-    assert_eq!(again, Some(2));
+    let read = store.edition(edition).await.unwrap().unwrap();
+    let other = Edition { sealed: sealed("Changed"), seal: Some("other".to_owned()), ..read.clone() };
+    assert_eq!(store.approve(other, later(2)).await.unwrap(), Ok(2));
     let kept = store.edition(edition).await.unwrap().unwrap();
     assert_eq!((kept.seal.as_deref(), kept.sealed.subject.as_str()), (Some("seal"), "News"));
     assert_eq!((kept.state, kept.approved), (EditionState::Approved, Some(now())));
-    assert!(!store.revise(edition, vec![], Edits::default(), sealed("No")).await.unwrap());
+    let no = store.revise(Edition { sealed: sealed("No"), ..read }).await.unwrap();
+    assert_eq!(no, Err(Stale::State(EditionState::Approved)));
     assert_eq!(store.unfinished().await.unwrap(), [edition]);
 }
 
 pub async fn an_article_is_new_until_an_edition_carries_it<S: Store>(store: S) {
-    let pieces = vec![piece("a", Choice::Carried), piece("b", Choice::Later), piece("c", Choice::Never)];
+    let pieces = vec![
+        piece("a", Choice::Carried),
+        piece("b", Choice::Later),
+        piece("c", Choice::Never),
+        piece("d", Choice::Passed),
+    ];
     let edition = draft(&store, "weekly", pieces, sealed("One"), now()).await;
-    let ids = || ["a", "b", "c", "d"].map(|id| ArticleId(id.to_owned())).to_vec();
+    let ids = || ["a", "b", "c", "d", "e"].map(|id| ArticleId(id.to_owned())).to_vec();
     let known = async |digest: &str| {
         let mut known: Vec<_> = store.known(digest, ids()).await.unwrap().into_iter().map(|id| id.0).collect();
         known.sort();
         known
     };
-    assert_eq!(known("weekly").await, ["a", "c"]);
+    assert_eq!(known("weekly").await, ["a", "c", "d"]);
     assert_eq!(known("daily").await, [""; 0]);
     assert_eq!(store.withdraw(edition.id, later(1)).await.unwrap(), Some(0));
     assert_eq!(known("weekly").await, ["c"]);
-    assert_eq!(store.approve(edition.id, sealed("One"), String::new(), later(2)).await.unwrap(), None);
+    let withdrawn = store.approve(fixed(edition), later(2)).await.unwrap();
+    assert_eq!(withdrawn, Err(Stale::State(EditionState::Withdrawn)));
 }
 
 pub async fn claims_come_in_order_and_only_once<S: Store>(store: S) {
@@ -568,8 +587,9 @@ pub async fn a_kept_signature_comes_with_the_claim_until_the_edition_ends<S: Sto
 /// An edition's end takes its signatures away, and no others.
 pub async fn signatures_end_with_their_edition<S: Store>(store: S) {
     let first = approved(&store, &["ana", "ben"]).await;
-    let other = draft(&store, "weekly", vec![], sealed("More"), now()).await.id;
-    store.approve(other, sealed("More"), "seal".to_owned(), now()).await.unwrap();
+    let other = draft(&store, "weekly", vec![], sealed("More"), now()).await;
+    store.approve(fixed(other.clone()), now()).await.unwrap().unwrap();
+    let other = other.id;
     for edition in [first, other] {
         let open = unsigned(&store, edition, 9).await;
         store.keep(open.iter().map(|u| (u.id, b"signed".to_vec())).collect()).await.unwrap();
@@ -709,8 +729,9 @@ pub async fn who_is_erased_leaves_no_text_of_any_server_behind<S: Store>(store: 
 async fn accepted<S: Store>(store: &S, readers: &[&str], taken: DateTime<Utc>) -> (EditionId, Vec<DeliveryId>) {
     let entries = readers.iter().map(|r| entry(r, SubscriptionState::Confirmed)).collect();
     store.add(entries, taken).await.unwrap();
-    let edition = draft(store, "weekly", vec![], sealed("News"), taken).await.id;
-    store.approve(edition, sealed("News"), "seal".to_owned(), taken).await.unwrap();
+    let edition = draft(store, "weekly", vec![], sealed("News"), taken).await;
+    store.approve(fixed(edition.clone()), taken).await.unwrap().unwrap();
+    let edition = edition.id;
     let claimed = store.claim(&"p".to_owned(), edition, 100, LEASE, taken).await.unwrap();
     let ids: Vec<_> = claimed.iter().map(|c| c.id).collect();
     store.turn(&"p".to_owned(), vec![], ids.clone(), LEASE, taken).await.unwrap();

@@ -88,8 +88,8 @@ impl Room {
             headers: vec![],
             date: now(),
         };
-        let edition = crate::conformance::draft(&self.store, "weekly", vec![], sealed.clone(), now()).await;
-        self.store.approve(edition.id, sealed, "seal".into(), now()).await.unwrap();
+        let edition = crate::conformance::draft(&self.store, "weekly", vec![], sealed, now()).await;
+        self.store.approve(crate::conformance::fixed(edition.clone()), now()).await.unwrap().unwrap();
         edition
     }
 

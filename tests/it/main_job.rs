@@ -199,6 +199,36 @@ fn a_piece_left_out_is_offered_again_and_one_left_out_for_good_is_not() {
 }
 
 #[test]
+fn a_first_draft_that_went_to_nobody_buries_nothing() {
+    let room = Room::small(1);
+    room.replace("config.yaml", "approval: automatic", "approval: editor\n    pieces: 1");
+    room.article("second", "The second piece", "2026-03-02T08:00:00Z", "More.");
+    let first = room.run(&["edition", "new", "news"]).fine().out;
+    assert!(!first.contains("The first piece"), "{first}");
+    room.run(&["edition", "withdraw", "1"]).fine();
+    room.replace("config.yaml", "pieces: 1", "pieces: 5");
+    let second = room.run(&["edition", "new", "news"]).fine().out;
+    assert!(second.contains("The first piece") && second.contains("The second piece"), "{second}");
+}
+
+#[test]
+fn the_numbers_of_pieces_stay_when_one_is_struck_and_the_last_cannot_be() {
+    let room = Room::small(1);
+    room.replace("config.yaml", "approval: automatic", "approval: editor\n    pieces: 3");
+    for (n, name) in ["second", "third", "fourth"].iter().enumerate() {
+        room.article(name, &format!("The {name} piece"), &format!("2026-03-0{}T08:00:00Z", n + 2), "More.");
+    }
+    // The fourth, the third and the second; the first was before the digest began.
+    room.run(&["edition", "new", "news"]).fine();
+    let shown = room.run(&["edition", "edit", "1", "--never", "2"]).fine().out;
+    assert!(shown.contains("2. The third piece  (left out for good)"), "{shown}");
+    let shown = room.run(&["edition", "edit", "1", "--leave-out", "3"]).fine().out;
+    assert!(shown.contains("3. The second piece  (left out, offered again)"), "{shown}");
+    room.run(&["edition", "edit", "1", "--never", "4"]).failed(2, &["no piece 4", "numbered 1 to 3"]);
+    room.run(&["edition", "edit", "1", "--leave-out", "1"]).failed(2, &["would carry nothing", "edition withdraw 1"]);
+}
+
+#[test]
 fn a_test_mail_goes_to_one_address_and_leaves_the_ledger_alone() {
     let room = Room::small(2);
     room.run(&["send", "news", "--test", "editor@example.org"]).fine();

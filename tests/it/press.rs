@@ -430,8 +430,9 @@ async fn two_domains(folder: &Path, big: usize, small: usize) -> (Arc<SqliteStor
     let entries = (0..big).map(|n| entry(n, "big.example")).chain((0..small).map(|n| entry(n, "small.example")));
     pressrun::subscriber::Subscribers::add(&store, entries.collect(), conformance::now()).await.unwrap();
     let draft = conformance::draft(&store, "weekly", vec![], conformance::sealed("x"), conformance::now()).await;
-    store.approve(draft.id, conformance::sealed("x"), String::new(), conformance::now()).await.unwrap();
-    (Arc::new(store), draft.id)
+    let id = draft.id;
+    store.approve(conformance::fixed(draft), conformance::now()).await.unwrap().unwrap();
+    (Arc::new(store), id)
 }
 
 fn big(per_minute: u32, connections: u16) -> Limits {

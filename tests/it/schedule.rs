@@ -119,6 +119,49 @@ fn a_draft_that_a_killed_run_left_goes_out_with_the_next_one() {
 }
 
 #[test]
+fn what_was_withdrawn_or_corrected_since_does_not_go_out_with_a_draft_that_a_killed_run_left() {
+    let room = overdue(TimeDelta::minutes(5), "");
+    room.replace("config.yaml", "approval: automatic", "approval: editor");
+    room.article("second", "The second piece", "2026-03-02T08:00:00Z", "It names a minor.");
+    room.run(&["run"]).fine();
+    room.replace("articles/news/second.md", "authors:", "withdrawn: {date: 2026-03-03, reason: Wrong.}\nauthors:");
+    room.replace("articles/news/first.md", "A short text", "A corrected text");
+    room.replace("config.yaml", "approval: editor", "approval: automatic");
+    room.run(&["run"]).fine();
+    let mails = room.outbox();
+    assert_eq!((editions(&room).len(), mails.len()), (1, 2));
+    for (_, mail) in mails {
+        let text = mail_parser::MessageParser::default().parse(&mail).unwrap().body_text(0).unwrap().into_owned();
+        assert!(text.contains("A corrected text") && !text.contains("minor"), "{text}");
+    }
+}
+
+#[test]
+fn a_draft_of_which_nothing_is_published_any_more_is_withdrawn_and_one_that_was_edited_waits() {
+    let room = overdue(TimeDelta::minutes(5), "");
+    room.replace("config.yaml", "approval: automatic", "approval: editor");
+    room.article("second", "The second piece", "2026-03-02T08:00:00Z", "More.");
+    room.run(&["run"]).fine();
+    room.run(&["edition", "edit", "1", "--leave-out", "1"]).fine();
+    room.replace("config.yaml", "approval: editor", "approval: automatic");
+    let waits = room.run(&["run"]).fine();
+    assert!(waits.out.contains("waits for an editor"), "{waits:?}");
+    room.run(&["edition", "withdraw", "1"]).fine();
+
+    room.replace("config.yaml", "approval: automatic", "approval: editor");
+    room.run(&["edition", "new", "news"]).fine();
+    room.sql("UPDATE edition SET due = made WHERE id = 2");
+    for name in ["first", "second"] {
+        let file = format!("articles/news/{name}.md");
+        room.replace(&file, "authors:", "withdrawn: {date: 2026-03-03, reason: Wrong.}\nauthors:");
+    }
+    room.replace("config.yaml", "approval: editor", "approval: automatic");
+    let gone = room.run(&["run"]).fine();
+    assert!(gone.out.contains("withdrawn") && room.outbox().is_empty(), "{gone:?}");
+    assert_eq!(editions(&room)[0]["state"], "withdrawn");
+}
+
+#[test]
 fn a_clock_that_was_ahead_is_told_and_mended_by_a_person() {
     let room = Room::small(1);
     room.run(&["run"]).fine();

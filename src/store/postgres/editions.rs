@@ -10,7 +10,7 @@ use super::pool::Fault;
 use super::row::{count, from_json, from_word, json, millis, small, time, time_or_none, word};
 use super::signatures::forget;
 use super::sql::{read, row, rows, run, value, write};
-use crate::digest::edition::Edits;
+use crate::digest::edition::{Edits, Stale};
 use crate::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use crate::newsroom::ArticleId;
 use crate::store::StoreError;
@@ -27,7 +27,7 @@ impl Editions for PostgresStore {
         let ids: Vec<&str> = ids.iter().map(|id| id.0.as_str()).collect();
         let known = "SELECT DISTINCT p.article FROM edition_piece p JOIN edition e ON e.id = p.edition
                      WHERE p.article = ANY($1) AND e.digest = $2
-                       AND (p.choice = 'never' OR p.choice = 'carried' AND (e.state <> 'withdrawn' OR e.reached))";
+                       AND (p.choice = 'never' OR p.choice <> 'later' AND (e.state <> 'withdrawn' OR e.reached))";
         let found = read!(self, db => rows(&db, known, &[&ids, &digest]).await)?;
         Ok(found.iter().map(|r| Ok(ArticleId(r.try_get(0)?))).collect::<Result<_, Fault>>()?)
     }
@@ -44,24 +44,12 @@ impl Editions for PostgresStore {
         write!(self, db => draft(&db, (digest, number), due, &pieces, &sealed, now).await)
     }
 
-    async fn revise(
-        &self,
-        id: EditionId,
-        pieces: Vec<EditionPiece>,
-        edits: Edits,
-        sealed: Sealed,
-    ) -> Result<bool, StoreError> {
-        write!(self, db => revise(&db, id, &pieces, &edits, &sealed).await)
+    async fn revise(&self, edition: Edition) -> Result<Result<(), Stale>, StoreError> {
+        write!(self, db => revise(&db, &edition).await)
     }
 
-    async fn approve(
-        &self,
-        id: EditionId,
-        sealed: Sealed,
-        seal: String,
-        now: DateTime<Utc>,
-    ) -> Result<Option<u64>, StoreError> {
-        write!(self, db => approve(&db, id, &sealed, &seal, millis(now)).await)
+    async fn approve(&self, edition: Edition, now: DateTime<Utc>) -> Result<Result<u64, Stale>, StoreError> {
+        write!(self, db => approve(&db, &edition, millis(now)).await)
     }
 
     async fn withdraw(&self, id: EditionId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
@@ -137,29 +125,30 @@ async fn draft(
     Ok(Drafted::Made(Box::new(edition(db, id).await?.ok_or(StoreError::Stopped)?)))
 }
 
-async fn revise(
-    db: &Transaction<'_>,
-    id: EditionId,
-    pieces: &[EditionPiece],
-    edits: &Edits,
-    sealed: &Sealed,
-) -> Result<bool, Fault> {
-    let revise = "UPDATE edition SET edits = $2, sealed = $3, subject = $4, preheader = $5
-                  WHERE id = $1 AND state = 'draft'";
-    let with = (json(edits)?, json(sealed)?);
-    let revised = run(db, revise, &[&id.0, &with.0, &with.1, &sealed.subject, &sealed.preheader]).await?;
-    if revised == 1 {
-        write_pieces(db, id, pieces).await?;
+async fn revise(db: &Transaction<'_>, edition: &Edition) -> Result<Result<(), Stale>, Fault> {
+    match stands(db, edition).await? {
+        Ok(EditionState::Draft) => {}
+        Ok(state) => return Ok(Err(Stale::State(state))),
+        Err(stale) => return Ok(Err(stale)),
     }
-    Ok(revised == 1)
+    let Edition { id, edits, sealed, .. } = edition;
+    let revise = "UPDATE edition SET edits = $2, sealed = $3, subject = $4, preheader = $5, revision = revision + 1
+                  WHERE id = $1";
+    run(db, revise, &[&id.0, &json(edits)?, &json(sealed)?, &sealed.subject, &sealed.preheader]).await?;
+    write_pieces(db, *id, &edition.pieces).await?;
+    Ok(Ok(()))
 }
 
-async fn write_pieces(db: &Transaction<'_>, id: EditionId, pieces: &[EditionPiece]) -> Result<(), Fault> {
+async fn write_pieces(db: &Transaction<'_>, id: EditionId, wanted: &[EditionPiece]) -> Result<(), Fault> {
+    // A first edition has the whole archive before it.
+    if pieces(db, &[id.0]).await?.remove(&id.0).unwrap_or_default() == wanted {
+        return Ok(());
+    }
     run(db, "DELETE FROM edition_piece WHERE edition = $1", &[&id.0]).await?;
-    let places: Vec<i64> = (0..).take(pieces.len()).collect();
-    let articles: Vec<&str> = pieces.iter().map(|p| p.id.0.as_str()).collect();
-    let titles: Vec<&str> = pieces.iter().map(|p| p.title.as_str()).collect();
-    let choices: Vec<String> = pieces.iter().map(|p| word(p.choice)).collect::<Result<_, _>>()?;
+    let places: Vec<i64> = (0..).take(wanted.len()).collect();
+    let articles: Vec<&str> = wanted.iter().map(|p| p.id.0.as_str()).collect();
+    let titles: Vec<&str> = wanted.iter().map(|p| p.title.as_str()).collect();
+    let choices: Vec<String> = wanted.iter().map(|p| word(p.choice)).collect::<Result<_, _>>()?;
     let insert = "INSERT INTO edition_piece (edition, place, article, title, choice)
                   SELECT $1, t.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[]) AS t";
     run(db, insert, &[&id.0, &places, &articles, &titles, &choices]).await?;
@@ -172,21 +161,29 @@ async fn state(db: &Transaction<'_>, id: EditionId) -> Result<Option<EditionStat
     Ok(state.as_deref().map(from_word).transpose()?)
 }
 
-async fn approve(
-    db: &Transaction<'_>,
-    id: EditionId,
-    sealed: &Sealed,
-    seal: &str,
-    now: i64,
-) -> Result<Option<u64>, Fault> {
-    match state(db, id).await? {
-        None | Some(EditionState::Withdrawn) => return Ok(None),
-        Some(EditionState::Draft) => {}
-        Some(_) => {
+/// How an edition stands, if it is still the one that was read; it stays so until the transaction ends.
+async fn stands(db: &Transaction<'_>, read: &Edition) -> Result<Result<EditionState, Stale>, Fault> {
+    let now = "SELECT state, revision FROM edition WHERE id = $1 FOR UPDATE";
+    let now = row(db, now, &[&read.id.0]).await?.ok_or(StoreError::Stopped)?;
+    let state = from_word(now.try_get(0)?)?;
+    Ok(match state {
+        EditionState::Withdrawn => Err(Stale::State(state)),
+        _ if small(now.try_get(1)?) != read.revision => Err(Stale::Revised),
+        _ => Ok(state),
+    })
+}
+
+async fn approve(db: &Transaction<'_>, edition: &Edition, now: i64) -> Result<Result<u64, Stale>, Fault> {
+    let Edition { id, sealed, seal, .. } = edition;
+    match stands(db, edition).await? {
+        Err(stale) => return Ok(Err(stale)),
+        Ok(EditionState::Draft) => {}
+        Ok(_) => {
             let written: Option<i64> = value(db, "SELECT count(*) FROM delivery WHERE edition = $1", &[&id.0]).await?;
-            return Ok(written.map(count));
+            return Ok(Ok(count(written.unwrap_or(0))));
         }
     }
+    write_pieces(db, *id, &edition.pieces).await?;
     run(
         db,
         "UPDATE edition SET state = 'approved', approved = $2, sealed = $3, subject = $4, preheader = $5, seal = $6
@@ -210,7 +207,7 @@ async fn approve(
     if written >= MANY {
         db.batch_execute("ANALYZE delivery").await?;
     }
-    Ok(Some(written))
+    Ok(Ok(written))
 }
 
 async fn withdraw(db: &Transaction<'_>, id: EditionId, now: i64) -> Result<Option<u64>, Fault> {
@@ -240,16 +237,18 @@ async fn withdraw(db: &Transaction<'_>, id: EditionId, now: i64) -> Result<Optio
 }
 
 async fn edition(db: &Transaction<'_>, id: EditionId) -> Result<Option<Edition>, Fault> {
-    let one = "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, sealed FROM edition
+    let one = "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, revision, reached, sealed
+               FROM edition
                WHERE id = $1";
     let Some(r) = row(db, one, &[&id.0]).await? else { return Ok(None) };
-    let sealed = from_json(r.try_get(10)?)?;
+    let sealed = from_json(r.try_get(12)?)?;
     let pieces = pieces(db, &[id.0]).await?.remove(&id.0).unwrap_or_default();
     Ok(Some(read(&r, sealed, pieces)?))
 }
 
 async fn editions(db: &Transaction<'_>, digest: Option<&str>) -> Result<Vec<Edition>, Fault> {
-    let all = "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, subject, preheader
+    let all = "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, revision, reached, subject,
+               preheader
                FROM edition WHERE $1::text IS NULL OR digest = $1 ORDER BY made DESC, id DESC";
     let found = rows(db, all, &[&digest]).await?;
     let ids: Vec<i64> = found.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
@@ -258,8 +257,8 @@ async fn editions(db: &Transaction<'_>, digest: Option<&str>) -> Result<Vec<Edit
     for r in &found {
         let made = time(r.try_get(5)?)?;
         let sealed = Sealed {
-            subject: r.try_get(10)?,
-            preheader: r.try_get(11)?,
+            subject: r.try_get(12)?,
+            preheader: r.try_get(13)?,
             html: String::new(),
             text: String::new(),
             mark: String::new(),
@@ -286,6 +285,8 @@ fn read(r: &Row, sealed: Sealed, pieces: Vec<EditionPiece>) -> Result<Edition, F
         sealed,
         seal: r.try_get(8)?,
         due: time_or_none(r.try_get(9)?)?,
+        revision: small(r.try_get(10)?),
+        reached: r.try_get(11)?,
     })
 }
 

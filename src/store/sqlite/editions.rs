@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::SqliteStore;
 use super::row::{count, from_json, from_word, json, millis, small, time, time_or_none, word};
 use super::signatures::forget;
-use crate::digest::edition::Edits;
+use crate::digest::edition::{Edits, Stale};
 use crate::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, Editions, Sealed};
 use crate::newsroom::ArticleId;
 use crate::store::StoreError;
@@ -33,37 +33,12 @@ impl Editions for SqliteStore {
         self.writer.write(move |db| draft(db, (&digest, number), due, &pieces, &sealed, now)).await
     }
 
-    async fn revise(
-        &self,
-        id: EditionId,
-        pieces: Vec<EditionPiece>,
-        edits: Edits,
-        sealed: Sealed,
-    ) -> Result<bool, StoreError> {
-        self.writer
-            .write(move |db| {
-                let revised = db
-                    .prepare_cached(
-                        "UPDATE edition SET edits = ?2, sealed = ?3, subject = ?4, preheader = ?5
-                         WHERE id = ?1 AND state = 'draft'",
-                    )?
-                    .execute(params![id.0, json(&edits)?, json(&sealed)?, sealed.subject, sealed.preheader])?;
-                if revised == 1 {
-                    write_pieces(db, id, &pieces)?;
-                }
-                Ok(revised == 1)
-            })
-            .await
+    async fn revise(&self, edition: Edition) -> Result<Result<(), Stale>, StoreError> {
+        self.writer.write(move |db| revise(db, &edition)).await
     }
 
-    async fn approve(
-        &self,
-        id: EditionId,
-        sealed: Sealed,
-        seal: String,
-        now: DateTime<Utc>,
-    ) -> Result<Option<u64>, StoreError> {
-        self.writer.write(move |db| approve(db, id, &sealed, &seal, millis(now))).await
+    async fn approve(&self, edition: Edition, now: DateTime<Utc>) -> Result<Result<u64, Stale>, StoreError> {
+        self.writer.write(move |db| approve(db, &edition, millis(now))).await
     }
 
     async fn withdraw(&self, id: EditionId, now: DateTime<Utc>) -> Result<Option<u64>, StoreError> {
@@ -149,7 +124,7 @@ fn known(db: &Connection, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<A
     let mut query = db.prepare_cached(
         "SELECT 1 FROM edition_piece p JOIN edition e ON e.id = p.edition
          WHERE p.article = ?1 AND e.digest = ?2
-           AND (p.choice = 'never' OR p.choice = 'carried' AND (e.state <> 'withdrawn' OR e.reached))",
+           AND (p.choice = 'never' OR p.choice <> 'later' AND (e.state <> 'withdrawn' OR e.reached))",
     )?;
     let mut known = HashSet::new();
     for id in ids {
@@ -160,15 +135,47 @@ fn known(db: &Connection, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<A
     Ok(known)
 }
 
-fn write_pieces(db: &Connection, id: EditionId, pieces: &[EditionPiece]) -> Result<(), StoreError> {
+fn write_pieces(db: &Connection, id: EditionId, wanted: &[EditionPiece]) -> Result<(), StoreError> {
+    // A first edition has the whole archive before it.
+    if pieces(db, id)? == wanted {
+        return Ok(());
+    }
     db.prepare_cached("DELETE FROM edition_piece WHERE edition = ?1")?.execute([id.0])?;
     let mut insert = db.prepare_cached(
         "INSERT INTO edition_piece (edition, place, article, title, choice) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
-    for (place, piece) in (0_i64..).zip(pieces) {
+    for (place, piece) in (0_i64..).zip(wanted) {
         insert.execute(params![id.0, place, piece.id.0, piece.title, word(piece.choice)?])?;
     }
     Ok(())
+}
+
+fn revise(db: &Connection, edition: &Edition) -> Result<Result<(), Stale>, StoreError> {
+    match stands(db, edition)? {
+        Ok(EditionState::Draft) => {}
+        Ok(state) => return Ok(Err(Stale::State(state))),
+        Err(stale) => return Ok(Err(stale)),
+    }
+    let Edition { id, edits, sealed, .. } = edition;
+    db.prepare_cached(
+        "UPDATE edition SET edits = ?2, sealed = ?3, subject = ?4, preheader = ?5, revision = revision + 1 WHERE id = ?1",
+    )?
+    .execute(params![id.0, json(edits)?, json(sealed)?, sealed.subject, sealed.preheader])?;
+    write_pieces(db, *id, &edition.pieces)?;
+    Ok(Ok(()))
+}
+
+/// How an edition stands, if it is still the one that was read.
+fn stands(db: &Connection, read: &Edition) -> Result<Result<EditionState, Stale>, StoreError> {
+    let (state, revision): (String, i64) = db
+        .prepare_cached("SELECT state, revision FROM edition WHERE id = ?1")?
+        .query_row([read.id.0], |r| Ok((r.get(0)?, r.get(1)?)))?;
+    let state = from_word(&state)?;
+    Ok(match state {
+        EditionState::Withdrawn => Err(Stale::State(state)),
+        _ if small(revision) != read.revision => Err(Stale::Revised),
+        _ => Ok(state),
+    })
 }
 
 fn state(db: &Connection, id: EditionId) -> Result<Option<EditionState>, StoreError> {
@@ -177,17 +184,19 @@ fn state(db: &Connection, id: EditionId) -> Result<Option<EditionState>, StoreEr
     state.as_deref().map(from_word).transpose()
 }
 
-fn approve(db: &Connection, id: EditionId, sealed: &Sealed, seal: &str, now: i64) -> Result<Option<u64>, StoreError> {
-    match state(db, id)? {
-        None | Some(EditionState::Withdrawn) => return Ok(None),
-        Some(EditionState::Draft) => {}
-        Some(_) => {
+fn approve(db: &Connection, edition: &Edition, now: i64) -> Result<Result<u64, Stale>, StoreError> {
+    let Edition { id, sealed, seal, .. } = edition;
+    match stands(db, edition)? {
+        Err(stale) => return Ok(Err(stale)),
+        Ok(EditionState::Draft) => {}
+        Ok(_) => {
             let written: i64 = db
                 .prepare_cached("SELECT count(*) FROM delivery WHERE edition = ?1")?
                 .query_row([id.0], |r| r.get(0))?;
-            return Ok(Some(count(written)));
+            return Ok(Ok(count(written)));
         }
     }
+    write_pieces(db, *id, &edition.pieces)?;
     db.prepare_cached(
         "UPDATE edition SET state = 'approved', approved = ?2, sealed = ?3, subject = ?4, preheader = ?5, seal = ?6
          WHERE id = ?1",
@@ -205,7 +214,7 @@ fn approve(db: &Connection, id: EditionId, sealed: &Sealed, seal: &str, now: i64
              ORDER BY n.subscriber",
         )?
         .execute(params![id.0, now])?;
-    Ok(Some(written as u64))
+    Ok(Ok(written as u64))
 }
 
 fn withdraw(db: &Connection, id: EditionId, now: i64) -> Result<Option<u64>, StoreError> {
@@ -231,17 +240,18 @@ fn withdraw(db: &Connection, id: EditionId, now: i64) -> Result<Option<u64>, Sto
 
 fn edition(db: &Connection, id: EditionId) -> Result<Option<Edition>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, sealed FROM edition WHERE id = ?1",
+        "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, revision, reached, sealed FROM edition WHERE id = ?1",
     )?;
     let mut rows = query.query([id.0])?;
     let Some(r) = rows.next()? else { return Ok(None) };
-    let sealed = from_json(&r.get::<_, String>(10)?)?;
+    let sealed = from_json(&r.get::<_, String>(12)?)?;
     read(db, r, sealed).map(Some)
 }
 
 fn editions(db: &Connection, digest: Option<&str>) -> Result<Vec<Edition>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, subject, preheader FROM edition
+        "SELECT id, digest, number, state, paused, made, approved, edits, seal, due, revision, reached, subject, preheader
+         FROM edition
          WHERE ?1 IS NULL OR digest = ?1 ORDER BY made DESC, id DESC",
     )?;
     let mut rows = query.query([digest])?;
@@ -249,8 +259,8 @@ fn editions(db: &Connection, digest: Option<&str>) -> Result<Vec<Edition>, Store
     while let Some(r) = rows.next()? {
         let made = time(r.get(5)?)?;
         let sealed = Sealed {
-            subject: r.get(10)?,
-            preheader: r.get(11)?,
+            subject: r.get(12)?,
+            preheader: r.get(13)?,
             html: String::new(),
             text: String::new(),
             mark: String::new(),
@@ -278,6 +288,8 @@ fn read(db: &Connection, r: &Row<'_>, sealed: Sealed) -> Result<Edition, StoreEr
         sealed,
         seal: r.get(8)?,
         due: time_or_none(r.get(9)?)?,
+        revision: small(r.get(10)?),
+        reached: r.get(11)?,
     })
 }
 

@@ -249,8 +249,8 @@ async fn live_on(
             }
             Step::Send(d) => {
                 let sealed = crate::conformance::sealed("News");
-                let edition = crate::conformance::draft(&store, DIGESTS[d], vec![], sealed.clone(), now).await;
-                store.approve(edition.id, sealed, "seal".into(), now).await.unwrap();
+                let edition = crate::conformance::draft(&store, DIGESTS[d], vec![], sealed, now).await;
+                store.approve(crate::conformance::fixed(edition.clone()), now).await.unwrap().unwrap();
                 let press = "run".to_owned();
                 let claimed = store.claim(&press, edition.id, 100, Duration::from_mins(1), now).await.unwrap();
                 for n in 0..words.len() {

@@ -150,13 +150,13 @@ fn preferences_are_asked_for_by_mail_and_pause_move_and_leave() {
     let approve = || {
         site.runtime.block_on(async {
             let sealed = crate::conformance::sealed("News");
-            let edition = crate::conformance::draft(&*site.store, WEEK, vec![], sealed.clone(), Utc::now()).await;
-            site.store.approve(edition.id, sealed, "seal".to_owned(), Utc::now()).await.unwrap()
+            let edition = crate::conformance::draft(&*site.store, WEEK, vec![], sealed, Utc::now()).await;
+            site.store.approve(crate::conformance::fixed(edition), Utc::now()).await.unwrap()
         })
     };
-    assert_eq!(approve(), Some(0));
+    assert_eq!(approve(), Ok(0));
     site.post(&path, &[("do", "resume")]);
-    assert_eq!(approve(), Some(1));
+    assert_eq!(approve(), Ok(1));
 
     site.post(&path, &[("do", "move"), ("address", "not an address")]);
     site.post(&path, &[("do", "move"), ("address", "nadia@new.example")]);
@@ -221,15 +221,15 @@ fn the_archive_shows_what_was_approved_and_no_reader() {
     let mut sealed = crate::conformance::sealed("The river");
     sealed.html =
         "<p>To ~~-address- ~~-name-, <a href=\"~~-unsubscribe-\">leave</a><script>alert(1)</script></p>".to_owned();
-    let id = site.runtime.block_on(async {
-        let edition = crate::conformance::draft(&*site.store, COLUMN, vec![], sealed.clone(), Utc::now()).await;
-        crate::conformance::draft(&*site.store, WEEK, vec![], sealed.clone(), Utc::now()).await;
-        edition.id
+    let draft = site.runtime.block_on(async {
+        let draft = crate::conformance::draft(&*site.store, COLUMN, vec![], sealed.clone(), Utc::now()).await;
+        crate::conformance::draft(&*site.store, WEEK, vec![], sealed, Utc::now()).await;
+        draft
     });
     let path = format!("/archive/{COLUMN}/1");
     assert_eq!(site.get(&path).status, 404);
     assert!(!site.get("/archive/").text().contains("The river"));
-    site.runtime.block_on(site.store.approve(id, sealed, "seal".to_owned(), Utc::now())).unwrap();
+    site.runtime.block_on(site.store.approve(crate::conformance::fixed(draft), Utc::now())).unwrap().unwrap();
     assert!(site.get("/archive/").text().contains("The river"));
     assert!(site.get(&format!("/archive/{COLUMN}")).text().contains(&path));
     let page = site.get(&path);
