@@ -5,7 +5,7 @@ pub mod calendar;
 // A schedule in words.
 mod words;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use std::str::FromStr;
@@ -19,12 +19,9 @@ pub struct Schedule {
     pattern: String,
     time_zone: chrono_tz::Tz,
     cron: Cron,
-    /// One for each time of day that the pattern names; itself alone where it goes through the hours.
-    times: Vec<Cron>,
+    /// It names times of day, and does not go through all hours.
+    of_day: bool,
 }
-
-/// A pattern that names more times of day than this is taken to go through them.
-const MOST_TIMES: usize = 100;
 
 /// Why a text is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,13 +48,7 @@ impl Schedule {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let parse = |text: &str| parser.parse(text).map_err(|e| wrong(e.to_string().trim_end_matches('.').to_owned()));
         let cron = parse(pattern)?;
-        // To croner only a pattern with one minute and one hour names a time of day; all others would lose the hour that is
-        // skipped, and go twice through the one that comes twice.
-        let times = match times_of_day(pattern) {
-            Some(patterns) => patterns.iter().map(|one| parse(one)).collect::<Result<_, _>>()?,
-            None => vec![cron.clone()],
-        };
-        let schedule = Schedule { pattern: pattern.to_owned(), time_zone, cron, times };
+        let schedule = Schedule { pattern: pattern.to_owned(), time_zone, cron, of_day: names_times(pattern) };
         match schedule.next(DateTime::UNIX_EPOCH) {
             Some(_) => Ok(schedule),
             None => Err(wrong("it names a date that never comes".into())),
@@ -81,41 +72,66 @@ impl Schedule {
     /// `pressrun run` of a new newsroom makes an edition. A `last` in the future (the clock was set back) is waited out.
     pub fn due(&self, last: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let Some(last) = last else { return Some(now) };
-        let now = now.with_timezone(&self.time_zone);
-        let latest = self.times.iter().filter_map(|time| time.find_previous_occurrence(&now, true).ok()).max()?;
-        let latest = latest.with_timezone(&Utc);
+        let latest = if self.of_day {
+            self.latest_of_day(now)?
+        } else {
+            let now = now.with_timezone(&self.time_zone);
+            self.cron.find_previous_occurrence(&now, true).ok()?.with_timezone(&Utc)
+        };
         (latest > last).then_some(latest)
     }
 
     /// The first due moment after `after`.
     pub fn next(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let after = after.with_timezone(&self.time_zone);
-        let next = self.times.iter().filter_map(|time| time.find_next_occurrence(&after, false).ok()).min()?;
-        Some(next.with_timezone(&Utc))
-    }
-}
-
-/// A pattern for each time of day, where minutes and hours are numbers, lists and ranges of them.
-fn times_of_day(pattern: &str) -> Option<Vec<String>> {
-    let (minutes, rest) = pattern.split_once(char::is_whitespace)?;
-    let (hours, days) = rest.trim_start().split_once(char::is_whitespace)?;
-    let (minutes, hours) = (numbers(minutes)?, numbers(hours)?);
-    let few = minutes.len() * hours.len() <= MOST_TIMES;
-    few.then(|| hours.iter().flat_map(|h| minutes.iter().map(move |m| format!("{m} {h} {days}"))).collect())
-}
-
-/// `1`, `1,5`, `1-3`, `1-3,7`.
-fn numbers(field: &str) -> Option<Vec<u32>> {
-    let mut all = Vec::new();
-    for part in field.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (first.parse::<u32>().ok()?, last.parse::<u32>().ok()?);
-        if first > last || last > 59 {
-            return None;
+        if !self.of_day {
+            let after = after.with_timezone(&self.time_zone);
+            return Some(self.cron.find_next_occurrence(&after, false).ok()?.with_timezone(&Utc));
         }
-        all.extend(first..=last);
+        let mut clock = after.with_timezone(&self.time_zone).naive_local();
+        loop {
+            clock = self.cron.find_next_occurrence(&clock.and_utc(), false).ok()?.naive_utc();
+            let moment = self.moment(clock)?;
+            if moment > after {
+                return Some(moment);
+            }
+        }
     }
-    Some(all)
+
+    /// The last due moment until `now`, where the pattern names times of day.
+    fn latest_of_day(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        // In an hour that comes again, the clock had shown more than it does.
+        let clocks = [now, now - TimeDelta::days(1)]
+            .map(|then| self.time_zone.offset_from_utc_datetime(&then.naive_utc()).fix());
+        let mut clock = clocks.into_iter().filter_map(|offset| now.naive_utc().checked_add_offset(offset)).max()?;
+        let mut inclusive = true;
+        loop {
+            clock = self.cron.find_previous_occurrence(&clock.and_utc(), inclusive).ok()?.naive_utc();
+            inclusive = false;
+            let moment = self.moment(clock)?;
+            if moment <= now {
+                return Some(moment);
+            }
+        }
+    }
+
+    /// When the clock on the wall shows this: the first time, or where it never does, as soon as it shows more.
+    fn moment(&self, clock: NaiveDateTime) -> Option<DateTime<Utc>> {
+        /// One island has left out a whole day.
+        const LONGEST_GAP: i64 = 24 * 60;
+        let after = |minutes| clock.checked_add_signed(TimeDelta::minutes(minutes));
+        let shown = |clock: NaiveDateTime| self.time_zone.from_local_datetime(&clock).earliest();
+        (0..=LONGEST_GAP).find_map(|minutes| shown(after(minutes)?)).map(|moment| moment.with_timezone(&Utc))
+    }
+}
+
+/// Whether a pattern that croner has read names times of day. To croner itself only one with one minute and one hour does; all
+/// others would lose the hour that is skipped and go twice through the one that comes twice, and a weekday whose last hour is
+/// skipped would not come at all.
+fn names_times(pattern: &str) -> bool {
+    match pattern.strip_prefix('@') {
+        Some(name) => !name.eq_ignore_ascii_case("hourly"),
+        None => !matches!(pattern.split_whitespace().nth(1), Some("*" | "*/1" | "?")),
+    }
 }
 
 impl FromStr for Schedule {
@@ -131,7 +147,6 @@ impl FromStr for Schedule {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use chrono::TimeDelta;
     use chrono_tz::{America::Chicago, Europe::Berlin, Tz};
     use proptest::prelude::*;
 
@@ -219,6 +234,7 @@ mod tests {
             // Both fall to the end of the skipped hour, and are due there once.
             ("0,30 2 * * *", "03:00+02:00", "02:00+02:00 02:30+02:00"),
             ("30 1-3 * * *", "01:30+01:00 03:00+02:00 03:30+02:00", "01:30+02:00 02:30+02:00 03:30+01:00"),
+            ("*/30 2 * * *", "03:00+02:00", "02:00+02:00 02:30+02:00"),
             (
                 "15,45 2-3,8 * * SUN",
                 "03:00+02:00 03:15+02:00 03:45+02:00 08:15+02:00 08:45+02:00",
@@ -233,6 +249,34 @@ mod tests {
             let handled = run_every(pattern, Berlin, sunday, "2026-03-29T23:59:00+02:00", TimeDelta::minutes(5));
             assert_eq!(handled.len(), wanted, "{pattern}: {handled:?}");
         }
+    }
+
+    #[test]
+    fn steps_through_a_day_are_times_of_day_too() {
+        let gap = "00:00+01:00 03:00+02:00 04:00+02:00 06:00+02:00";
+        let fold = "00:00+02:00 02:00+02:00 04:00+01:00 06:00+01:00";
+        let morning = |date| day("0 */2 * * *", Berlin, date)[..4].join(" ");
+        assert_eq!((morning("2026-03-29").as_str(), morning("2026-10-25").as_str()), (gap, fold));
+        let cairo = day("0 */6 * * *", chrono_tz::Africa::Cairo, "2027-04-30");
+        assert_eq!(cairo[0], "01:00+03:00", "{cairo:?}");
+    }
+
+    #[test]
+    fn a_weekday_whose_last_hour_is_skipped_has_its_turn_at_midnight() {
+        let weekly = schedule("30 23 * * SAT", chrono_tz::America::Nuuk);
+        let before = at("2027-03-27T12:00:00-02:00");
+        let due = at("2027-03-28T00:00:00-01:00");
+        assert_eq!(weekly.next(before), Some(due));
+        assert_eq!(weekly.due(Some(before), at("2027-03-28T08:00:00-01:00")), Some(due));
+    }
+
+    #[test]
+    fn a_day_that_was_left_out_has_its_turns_on_the_next() {
+        let daily = schedule("0 7 * * *", chrono_tz::Pacific::Apia);
+        let turns: Vec<_> = std::iter::successors(daily.next(at("2011-12-29T07:00:00-10:00")), |due| daily.next(*due))
+            .take(2)
+            .collect();
+        assert_eq!(turns, [at("2011-12-31T00:00:00+14:00"), at("2011-12-31T07:00:00+14:00")]);
     }
 
     #[test]
@@ -329,10 +373,11 @@ mod tests {
         fn however_runs_fall_no_due_time_is_handled_twice_and_the_latest_is_never_lost(
             pattern in prop::sample::select(vec![
                 "30 2 * * *", "0 7 * * FRI", "*/30 * * * *", "0 0 1 * *", "15 3 29 2 *", "0,30 2,14 * * *", "30 0-3 * * *",
+                "0 */2 * * *", "*/30 2 * * *", "30 23 * * SAT", "@daily",
             ]),
             zone in prop::sample::select(vec![
                 Berlin, Chicago, Tz::UTC, Tz::Australia__Lord_Howe, Tz::Africa__Casablanca, Tz::Africa__Cairo,
-                Tz::America__Santiago,
+                Tz::America__Santiago, Tz::America__Nuuk,
             ]),
             // From 2025 on, so that clocks are set a few times; some runs close together, some the same, some set back.
             begin in 0_i64..40_000_000,

@@ -20,7 +20,7 @@ mod writer;
 
 use chrono::{DateTime, Utc};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -143,10 +143,24 @@ impl SqliteStore {
                 for digest in &digests {
                     editions::ran(db, digest, now)?;
                 }
+                start_numbers_at(db, row::millis(now))?;
                 ledger::doubt_all(db, row::millis(now))
             })
             .await
     }
+}
+
+/// Subscribers, requests and deliveries get numbers from here on: those since the copy, that stand in signed links and in
+/// return paths, are given to nobody else. (Of deliveries SQLite does not keep the highest number by itself: sealing looks here.)
+fn start_numbers_at(db: &Connection, first: i64) -> Result<(), StoreError> {
+    for counted in ["subscriber", "request", "delivery"] {
+        let there =
+            db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?2) WHERE name = ?1", params![counted, first])?;
+        if there == 0 {
+            db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?1, ?2)", params![counted, first])?;
+        }
+    }
+    Ok(())
 }
 
 /// A connection as all of ours are.

@@ -31,8 +31,13 @@ impl ErasureKey {
         Some(Self::new(octets.try_into().ok()?))
     }
 
-    /// An address as it is remembered.
+    /// An address as it is remembered: folded in every script, as ledgers know people.
     pub fn mark(&self, address: &Address) -> Mark {
+        self.sign("pressrun erased address", &address.as_str().to_lowercase())
+    }
+
+    /// As addresses beyond ASCII were remembered once, folded in ASCII only: whoever was erased then stays so.
+    pub fn mark_of_old(&self, address: &Address) -> Mark {
         self.sign("pressrun erased address", &address.key())
     }
 
@@ -78,6 +83,7 @@ mod tests {
         let key = ErasureKey::new([7; KEY_OCTETS]);
         let mark = |address: &str| key.mark(&address.parse().unwrap());
         assert_eq!(mark("Nadia@Example.org"), mark("nadia@example.org"));
+        assert_eq!(mark("JOSÉ@example.org"), mark("josé@example.org"));
         assert_ne!(mark("nadia@example.org"), mark("omar@example.org"));
         let other = ErasureKey::new([8; KEY_OCTETS]);
         assert_ne!(mark("nadia@example.org"), other.mark(&"nadia@example.org".parse().unwrap()));

@@ -151,6 +151,35 @@ fn no_edition_is_made_again_by_itself_after_a_copy_was_taken_up() {
     assert!(files(&room.path("var")).into_keys().all(|name| !name.contains("restoring")));
 }
 
+/// They stand in signed links and in return paths.
+#[test]
+fn numbers_given_since_the_copy_are_given_to_nobody_else() {
+    let room = Room::small(2);
+    room.run(&["run"]).fine();
+    room.run(&["ledger", "backup", "copy.sqlite"]).fine();
+    room.readers(3);
+    room.article("second", "The second piece", "2026-03-02T08:00:00Z", "More.");
+    room.run(&["run", "--now"]).fine();
+    let highest = |table: &str| {
+        let db = rusqlite::Connection::open(room.path("var/ledger.sqlite")).unwrap();
+        db.query_row(&format!("SELECT max(id) FROM {table}"), [], |r| r.get::<_, i64>(0)).unwrap()
+    };
+    let lost = (highest("subscriber"), highest("delivery"));
+    assert_eq!(lost, (3, 5));
+    for name in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        let _ = std::fs::remove_file(room.path(&format!("var/{name}")));
+    }
+    room.run(&["ledger", "restore", "copy.sqlite"]).fine();
+    room.write("subscribers.csv", "email,state\nsomebody.else@example.net,confirmed\n");
+    room.run(&["run", "--now"]).fine();
+    let db = rusqlite::Connection::open(room.path("var/ledger.sqlite")).unwrap();
+    let reused = |table: &str, known: i64| {
+        let count = format!("SELECT count(*) FROM {table} WHERE id > {known} AND id < 1000000");
+        db.query_row(&count, [], |r| r.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!((reused("subscriber", 2), reused("delivery", 2)), (0, 0));
+}
+
 /// Each looks whether there are keys while another makes them.
 #[test]
 fn programs_that_begin_a_ledger_at_once_find_the_same_keys() {

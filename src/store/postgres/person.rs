@@ -37,7 +37,8 @@ pub(super) async fn eraser<'k>(
 
 /// When an address was erased.
 pub(super) async fn erased(db: &Transaction<'_>, key: &ErasureKey, address: &Address) -> Result<Option<i64>, Fault> {
-    value(db, "SELECT since FROM erased WHERE mark = $1", &[&key.mark(address).as_slice()]).await
+    let marks = [key.mark(address), key.mark_of_old(address)];
+    value(db, "SELECT since FROM erased WHERE mark IN ($1, $2)", &[&marks[0].as_slice(), &marks[1].as_slice()]).await
 }
 
 pub(super) async fn show(

@@ -207,7 +207,8 @@ async fn confirm(
 /// What she says now is newer than that she asked to be forgotten. Of everything else that was her last word.
 async fn come_back(db: &Transaction<'_>, erasure: &ErasureKey, who: &Address) -> Result<(), Fault> {
     let Some(since) = person::erased(db, erasure, who).await? else { return Ok(()) };
-    run(db, "DELETE FROM erased WHERE mark = $1", &[&erasure.mark(who).as_slice()]).await?;
+    let marks = [erasure.mark(who), erasure.mark_of_old(who)];
+    run(db, "DELETE FROM erased WHERE mark IN ($1, $2)", &[&marks[0].as_slice(), &marks[1].as_slice()]).await?;
     leave_everything(db, &key(who), since).await?;
     Ok(())
 }

@@ -11,6 +11,7 @@ use super::sql::{read, rows, run, value, write};
 use super::{PostgresStore, person, requests};
 use crate::store::StoreError;
 use crate::subscriber::adding::{Hearing, Known, Step, judge};
+use crate::subscriber::erasure::Mark;
 use crate::subscriber::{
     Added, Address, Consent, EVERYTHING, Entry, ErasureKey, Force, Held, Listed, Subscriber, SubscriberId, Subscribers,
     Subscription, SubscriptionState, Suppression, SuppressionReason,
@@ -82,8 +83,10 @@ async fn known(
     let keys: Vec<String> = entries.iter().map(|entry| key(&entry.address)).collect();
     let digests: Vec<&str> = entries.iter().map(|entry| entry.digest.as_str()).collect();
     // Also where there is somebody: whoever was erased and asks again is known before she has confirmed.
-    let marks: Option<Vec<Vec<u8>>> =
-        eraser.map(|eraser| entries.iter().map(|entry| eraser.mark(&entry.address).to_vec()).collect());
+    let marks = |of: fn(&ErasureKey, &Address) -> Mark| -> Option<Vec<Vec<u8>>> {
+        eraser.map(|eraser| entries.iter().map(|entry| of(eraser, &entry.address).to_vec()).collect())
+    };
+    let (marks, old) = (marks(ErasureKey::mark), marks(ErasureKey::mark_of_old));
     let found = rows(
         db,
         "SELECT s.id, n.state, n.heard,
@@ -91,13 +94,14 @@ async fn known(
                 (SELECT max(c.given) FROM consent c
                  WHERE c.subscriber = s.id AND c.digest = t.digest AND c.network <> ''),
                 (SELECT x.reason FROM suppression x WHERE x.key = t.key), l.reason, l.lifted,
-                EXISTS (SELECT 1 FROM erased e WHERE e.mark = t.mark)
-         FROM unnest($1::text[], $2::text[], $3::bytea[]) WITH ORDINALITY AS t (key, digest, mark, place)
+                EXISTS (SELECT 1 FROM erased e WHERE e.mark IN (t.mark, t.old))
+         FROM unnest($1::text[], $2::text[], $3::bytea[], $5::bytea[])
+              WITH ORDINALITY AS t (key, digest, mark, old, place)
          LEFT JOIN subscriber s ON s.key = t.key
          LEFT JOIN subscription n ON n.digest = t.digest AND n.subscriber = s.id
          LEFT JOIN lifted l ON l.id = (SELECT max(id) FROM lifted WHERE key = t.key)
          ORDER BY t.place",
-        &[&keys, &digests, &marks, &EVERYTHING],
+        &[&keys, &digests, &marks, &EVERYTHING, &old],
     )
     .await?;
     found.iter().map(known_of).collect()

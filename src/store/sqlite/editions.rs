@@ -204,9 +204,11 @@ fn approve(db: &Connection, edition: &Edition, now: i64) -> Result<Result<u64, S
     .execute(params![id.0, now, json(sealed)?, sealed.subject, sealed.preheader, seal])?;
     let written = db
         .prepare_cached(
-            "INSERT INTO delivery (edition, subscriber, due)
-             SELECT e.id, n.subscriber, ?2
-             FROM edition e
+            "INSERT INTO delivery (id, edition, subscriber, due)
+             SELECT first.number + row_number() OVER (ORDER BY n.subscriber), e.id, n.subscriber, ?2
+             FROM (SELECT max(coalesce((SELECT max(id) FROM delivery), 0),
+                              coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'delivery'), 0)) AS number) first
+             JOIN edition e
              JOIN subscription n ON n.digest = e.digest AND n.state = 'confirmed'
              JOIN subscriber s ON s.id = n.subscriber
              WHERE e.id = ?1 AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)

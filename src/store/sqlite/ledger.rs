@@ -240,7 +240,8 @@ fn claim(
         "SELECT d.id, d.subscriber, s.address, s.name, d.tries, d.first_try,
                 EXISTS (SELECT 1 FROM subscription n
                         WHERE n.digest = ?3 AND n.subscriber = d.subscriber AND n.state = 'confirmed')
-                AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key), g.bytes
+                AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+                AND NOT EXISTS (SELECT 1 FROM pause p WHERE p.subscriber = d.subscriber AND p.until > ?2), g.bytes
          FROM delivery d INDEXED BY delivery_waiting CROSS JOIN subscriber s ON s.id = d.subscriber
          LEFT JOIN signature g ON g.delivery = d.id
          WHERE d.edition = ?1 AND d.state = 0 AND d.due <= ?2

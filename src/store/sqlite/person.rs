@@ -23,8 +23,8 @@ pub(super) fn eraser<'k>(db: &Connection, key: Option<&'k ErasureKey>) -> Result
 
 /// When an address was erased.
 pub(super) fn erased(db: &Connection, key: &ErasureKey, address: &Address) -> Result<Option<i64>, StoreError> {
-    let mut query = db.prepare_cached("SELECT since FROM erased WHERE mark = ?1")?;
-    Ok(query.query_row([key.mark(address)], |r| r.get(0)).optional()?)
+    let mut query = db.prepare_cached("SELECT since FROM erased WHERE mark IN (?1, ?2)")?;
+    Ok(query.query_row([key.mark(address), key.mark_of_old(address)], |r| r.get(0)).optional()?)
 }
 
 pub(super) fn show(db: &Connection, eraser: Option<&ErasureKey>, of: &Address) -> Result<Option<Held>, StoreError> {

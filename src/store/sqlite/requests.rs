@@ -233,7 +233,8 @@ fn confirm(
 /// What she says now is newer than that she asked to be forgotten. Of everything else that was her last word.
 fn come_back(db: &Connection, erasure: &ErasureKey, who: &Address) -> Result<(), StoreError> {
     let Some(since) = person::erased(db, erasure, who)? else { return Ok(()) };
-    db.prepare_cached("DELETE FROM erased WHERE mark = ?1")?.execute([erasure.mark(who)])?;
+    db.prepare_cached("DELETE FROM erased WHERE mark IN (?1, ?2)")?
+        .execute([erasure.mark(who), erasure.mark_of_old(who)])?;
     leave_everything(db, &key(who), since)?;
     Ok(())
 }

@@ -71,15 +71,19 @@ fn forwarded(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut last = peer;
     for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
         // Somebody's nonsense: as far as that we know.
-        let Ok(address) = entry.trim().trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() else {
-            return last;
-        };
+        let Some(address) = address_of(entry.trim()) else { return last };
         last = address.to_canonical();
         if !is_trusted(&last) {
             return last;
         }
     }
     last
+}
+
+/// The address in an entry, which some proxies write with the port.
+fn address_of(entry: &str) -> Option<IpAddr> {
+    let with_port = || entry.parse::<SocketAddr>().ok().map(|at| at.ip());
+    entry.trim_start_matches('[').trim_end_matches(']').parse().ok().or_else(with_port)
 }
 
 #[cfg(test)]
@@ -102,6 +106,8 @@ mod tests {
         assert_eq!(from("10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
         assert_eq!(from("10.0.0.1", &["1.1.1.1, 203.0.113.9, 10.0.0.2"]), "203.0.113.9");
         assert_eq!(from("10.0.0.1", &["1.1.1.1", "203.0.113.9"]), "203.0.113.9");
+        assert_eq!(from("10.0.0.1", &["203.0.113.9:51001"]), "203.0.113.9");
+        assert_eq!(from("10.0.0.1", &["[2001:db8::7]:51001"]), "2001:db8::7");
         assert_eq!(from("::1", &["2001:db8:1:2::3"]), "2001:db8:1:2::3");
         assert_eq!(from("10.0.0.1", &["1.1.1.1, nonsense"]), "10.0.0.1");
         assert_eq!(from("10.0.0.1", &[]), "10.0.0.1");
