@@ -51,6 +51,12 @@ pub enum OpenError {
         /// What the network or the relay said.
         cause: String,
     },
+    /// Connections there were, and none carried a mail.
+    #[error("no mail is taken: {cause}")]
+    Fruitless {
+        /// What the relay said last.
+        cause: String,
+    },
     /// The relay does not take our login: trying again does not help.
     #[error("{relay} refuses the login: {cause}")]
     Login {

@@ -98,6 +98,9 @@ pub(crate) fn transport(error: &OpenError) -> Failure {
         OpenError::Unreachable { relay, cause } => Failure::new(Kind::Unavailable, format!("the mail server {relay} is unreachable"))
             .because(cause)
             .hint("see that `transport:` names the right host and port, and that the server runs; nothing is lost: run it again"),
+        OpenError::Fruitless { cause } => Failure::new(Kind::Unavailable, "no mail server of `transport:` takes a mail")
+            .because(cause)
+            .hint("they are reached: what was said last tells why, and who runs the server can help; nothing is lost: run it again"),
         OpenError::Login { relay, cause } => Failure::new(Kind::Configuration, format!("the mail server {relay} refuses the login"))
             .because(cause)
             .hint("see the user in `transport:` and the password (PRESSRUN_SMTP_PASSWORD, or `smtp: password_file:`)"),

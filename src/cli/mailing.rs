@@ -76,7 +76,7 @@ impl Writer {
         ahead: Option<&[u8]>,
         delivery: Option<DeliveryId>,
     ) -> Result<Mail, Failure> {
-        let mut mail = self.message(subscriber, address, name, ahead)?;
+        let mut mail = self.message(&self.own(subscriber), address, name, ahead)?;
         if let (Some(path), Some(delivery)) = (&self.return_path, delivery) {
             let own = path.address(&self.keys.sign_return(Mailed::Delivery(delivery).number()));
             mail.return_path = own.ok_or_else(|| Failure::new(Kind::Bug, "a return path cannot be written"))?;
@@ -84,14 +84,15 @@ impl Writer {
         Ok(mail)
     }
 
-    fn message(
-        &self,
-        subscriber: SubscriberId,
-        address: &Address,
-        name: &str,
-        ahead: Option<&[u8]>,
-    ) -> Result<Mail, Failure> {
-        let own = self.own(subscriber);
+    /// A mail to look at. It is another each time, and says so: who has looked at one would not see the next, where mails of one
+    /// Message-ID are folded.
+    pub(crate) fn trial(&self, address: &Address) -> Result<Mail, Failure> {
+        let occasion = format!("trial of {} {} at {:?}", self.digest, self.number, std::time::SystemTime::now());
+        let message_id = headers::note_id(&occasion, address, &self.from);
+        self.message(&Own { message_id, ..self.own(NOBODY) }, address, "", None)
+    }
+
+    fn message(&self, own: &Own, address: &Address, name: &str, ahead: Option<&[u8]>) -> Result<Mail, Failure> {
         let reader = own.reader(address, name);
         let values = self.stencil.values(&reader);
         let Some(signing) = &self.signing else { return Ok(self.stencil.signed(&reader, values, String::new())) };

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::context::{Context, Store};
 use super::due::{self, Due};
 use super::failures::{Worst, hinders_all};
-use super::mailing::{self, Halt, NOBODY, Writer};
+use super::mailing::{self, Halt, Writer};
 use super::material::{Articles, Material};
 use super::{Common, Done, editors, failures, output, subscribers};
 use crate::delivery::{Fate, Ledger};
@@ -259,7 +259,7 @@ fn test(
     };
     sealed.subject = format!("[Test] {}", sealed.subject);
     sealed.date = Utc::now();
-    let mail = Writer::new(context, digest, number, &sealed)?.mail(NOBODY, &to, "", None, None)?;
+    let mail = Writer::new(context, digest, number, &sealed)?.trial(&to)?;
     let transport = mailing::transport(context)?;
     let sent = context.block_on(async {
         let mut line = transport.open().await.map_err(|e| failures::transport(&e))?;

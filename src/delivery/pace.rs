@@ -145,6 +145,13 @@ impl Bucket {
     fn take(&mut self, now: DateTime<Utc>) {
         self.next = self.next.max(now) + self.spacing;
     }
+
+    /// Farther ahead than so many waiting lines and a breath explain: the clock was set back, and nobody waits for what it showed.
+    fn mind_the_clock(&mut self, lines: u16, now: DateTime<Utc>) {
+        if self.next - now > HORIZON + self.spacing * (i32::from(lines) + 1) {
+            self.next = now;
+        }
+    }
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a float's conversion saturates")]
@@ -221,7 +228,11 @@ impl Pace {
     /// May a mail for this domain go over this line? `Now` takes a seat, which [`Pace::left`] gives back; and where mails in
     /// all are limited, [`Pace::everybody`] has a word too.
     pub fn turn(&mut self, domain: &str, line: usize, now: DateTime<Utc>) -> Turn {
+        let lines = self.lines;
         let Some(place) = self.place(domain, now) else { return Turn::Now };
+        if let Some(bucket) = &mut place.bucket {
+            bucket.mind_the_clock(lines, now);
+        }
         if place.rest.is_some_and(|rest| rest <= now) {
             place.rest = None;
         }
@@ -277,6 +288,7 @@ impl Pace {
     /// When the next mail may go, whoever it is for; it counts as gone then.
     pub fn everybody(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
         let Some(bucket) = &mut self.all else { return now };
+        bucket.mind_the_clock(self.lines, now);
         let slot = bucket.earliest().max(now);
         bucket.take(now);
         slot
@@ -316,8 +328,11 @@ impl Pace {
     }
 
     /// Whether [`Pace::everybody`] would say that a mail may go at once.
-    pub fn is_open(&self, now: DateTime<Utc>) -> bool {
-        self.all.is_none_or(|bucket| bucket.earliest() <= now)
+    pub fn is_open(&mut self, now: DateTime<Utc>) -> bool {
+        self.all.as_mut().is_none_or(|bucket| {
+            bucket.mind_the_clock(self.lines, now);
+            bucket.earliest() <= now
+        })
     }
 
     /// The mail server says that we are too fast for itself: a breath, and then half as fast as until now. Whether that is news,

@@ -70,6 +70,8 @@ pub fn verdict(
             (Step::Greeting | Step::Mail, 500..600) if !about_the_session(reply) => (Outcome::Untried, Advice::Stop),
             (_, 530 | 534 | 535 | 538) => (Outcome::Untried, Advice::Stop),
             (_, 400..600) if may_send_no_more(reply) => (Outcome::Untried, Advice::Stop),
+            (Step::Greeting | Step::Mail, 421) if line_is_full(reply) => (Outcome::Untried, Advice::NewLine),
+            (_, 421) if line_is_full(reply) => (at_once(), Advice::NewLine),
             (Step::Greeting | Step::Mail, 400..500) if too_fast_for_all(reply) => (Outcome::Untried, Advice::SlowDown),
             (_, 400..500) if too_fast_for_all(reply) => (later(A_MOMENT), Advice::SlowDown),
             (_, 400..500) if too_fast(reply) => {
@@ -87,6 +89,11 @@ pub fn verdict(
             _ => (at_once(), Advice::NewLine),
         },
     }
+}
+
+/// This connection has carried what one may: Exim's limit for each, Amazon SES. The next one carries on.
+fn line_is_full(reply: &Reply) -> bool {
+    says(reply, &["in this connection", "in this session", "on this connection", "per connection"])
 }
 
 /// The relay, or our account on it, counts what we send to anybody: Postfix's anvil, Amazon SES, Exchange's submission.

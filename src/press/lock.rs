@@ -26,11 +26,12 @@ pub enum LockError {
 /// # Errors
 /// [`LockError::Held`] at once where another process, or this one, has it.
 pub fn lock(ledger: &Path) -> Result<PressLock, LockError> {
-    let mut name = ledger.as_os_str().to_owned();
-    name.push(".lock");
     if let Some(folder) = ledger.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)?;
     }
+    // Another name of the same file is no other ledger.
+    let mut name = ledger.canonicalize().unwrap_or_else(|_| ledger.to_owned()).into_os_string();
+    name.push(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(name)?;
     match file.try_lock() {
         Ok(()) => Ok(PressLock { _file: file }),
@@ -52,5 +53,16 @@ mod tests {
         assert!(matches!(lock(&ledger), Err(LockError::Held)));
         drop(first);
         lock(&ledger).unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_ledger_with_two_names_has_one_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let (ledger, other) = (folder.path().join("ledger.sqlite"), folder.path().join("link.sqlite"));
+        std::fs::write(&ledger, "").unwrap();
+        std::os::unix::fs::symlink(&ledger, &other).unwrap();
+        let _first = lock(&ledger).unwrap();
+        assert!(matches!(lock(&other), Err(LockError::Held)));
     }
 }

@@ -20,6 +20,11 @@ pub(in crate::store) fn lost() -> Reply {
     Reply { code: 0, status: None, text: "the press stopped before the answer was written down".to_owned() }
 }
 
+/// What stands in place of a server's reply where a person has said that a mail had arrived.
+pub(in crate::store) fn arrived() -> Reply {
+    Reply { code: 0, status: None, text: "no answer was heard; an operator said that it had arrived".to_owned() }
+}
+
 /// In the order of the column's numbers.
 const STATES: [DeliveryState; 10] = [
     DeliveryState::Waiting,

@@ -84,9 +84,12 @@ pub const REST: Duration = Duration::from_mins(3);
 pub struct Smtp {
     options: Box<Options>,
     tls: Tls,
-    /// For each relay: until when it is left alone.
-    resting: Mutex<Vec<Option<Instant>>>,
+    resting: Rests,
 }
+
+/// For each relay: until when it is left alone.
+#[derive(Debug, Clone)]
+struct Rests(Arc<Mutex<Vec<Option<Instant>>>>);
 
 /// What a relay showed of itself when it was called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +121,7 @@ impl Smtp {
     /// [`TrustError`] where [`Options::trust`] cannot be read or holds no certificate.
     pub fn new(options: Options) -> Result<Self, TrustError> {
         let tls = trust::client(options.trust.as_deref())?;
-        let resting = Mutex::new(vec![None; options.relays.len()]);
+        let resting = Rests(Arc::new(Mutex::new(vec![None; options.relays.len()])));
         Ok(Smtp { options: Box::new(options), tls, resting })
     }
 
@@ -146,8 +149,8 @@ impl Smtp {
     }
 
     /// Opens one connection: TCP without delay, TLS as required, EHLO, AUTH. Where a relay is unreachable the next is tried;
-    /// one that cannot be trusted or refuses the login is told at once, for only a person can help. One that was unreachable a
-    /// moment ago is the last to be tried: each line would wait for its silence again and again.
+    /// one that cannot be trusted or refuses the login is told at once, for only a person can help. One that was unreachable, or
+    /// took no mail, a moment ago is the last to be tried: each line would wait for its silence again and again.
     ///
     /// # Errors
     /// [`OpenError`] of the last relay tried.
@@ -155,12 +158,14 @@ impl Smtp {
         let mut last = OpenError::Unreachable { relay: "no relay".to_owned(), cause: "none is configured".to_owned() };
         for at in self.in_turn(Instant::now()) {
             let done = dial::dial(&self.options.relays[at], &self.options, &self.tls).await;
-            let unreachable = matches!(done, Err(OpenError::Unreachable { .. }));
-            if let Some(rest) = self.resting().get_mut(at) {
-                *rest = unreachable.then(|| Instant::now() + REST);
-            }
             match done {
-                Err(error) if unreachable => last = error,
+                Err(error @ OpenError::Unreachable { .. }) => {
+                    self.resting.rest(at);
+                    last = error;
+                }
+                Ok(connection) if self.options.relays.len() > 1 => {
+                    return Ok(connection.of_several(self.resting.clone(), at));
+                }
                 done => return done,
             }
         }
@@ -169,14 +174,30 @@ impl Smtp {
 
     /// The relays by number, in the order in which they are tried: as they are written, but those that rest last.
     fn in_turn(&self, now: Instant) -> Vec<usize> {
-        let resting = self.resting();
+        let resting = self.resting.all();
         let mut order: Vec<usize> = (0..self.options.relays.len()).collect();
         order.sort_by_key(|at| resting.get(*at).copied().flatten().is_some_and(|until| until > now));
         order
     }
+}
 
-    fn resting(&self) -> std::sync::MutexGuard<'_, Vec<Option<Instant>>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Rests {
+    fn all(&self) -> std::sync::MutexGuard<'_, Vec<Option<Instant>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This relay is tried last for a while.
+    fn rest(&self, at: usize) {
+        if let Some(rest) = self.all().get_mut(at) {
+            *rest = Some(Instant::now() + REST);
+        }
+    }
+
+    /// This relay has carried a mail.
+    fn end(&self, at: usize) {
+        if let Some(rest) = self.all().get_mut(at) {
+            *rest = None;
+        }
     }
 }
 
@@ -202,10 +223,10 @@ mod tests {
         let smtp = Smtp::new(options).unwrap();
         let now = Instant::now();
         assert_eq!(smtp.in_turn(now), [0, 1, 2]);
-        smtp.resting()[0] = Some(now + REST);
+        smtp.resting.all()[0] = Some(now + REST);
         assert_eq!(smtp.in_turn(now), [1, 2, 0]);
         assert_eq!(smtp.in_turn(now + REST), [0, 1, 2]);
-        smtp.resting().fill(Some(now + REST));
+        smtp.resting.all().fill(Some(now + REST));
         assert_eq!(smtp.in_turn(now), [0, 1, 2]);
     }
 }

@@ -306,6 +306,20 @@ pub async fn an_article_is_new_until_an_edition_carries_it<S: Store>(store: S) {
     assert_eq!(withdrawn, Err(Stale::State(EditionState::Withdrawn)));
 }
 
+/// What was in flight when it was withdrawn, and was refused then, has reached nobody.
+pub async fn an_edition_withdrawn_before_anybody_had_it_carries_nothing<S: Store>(store: S) {
+    let edition = approved(&store, &["ana", "ben"]).await;
+    let ids: Vec<_> = claim(&store, "p", edition, 2).await.iter().map(|c| c.id).collect();
+    begin(&store, "p", &ids).await;
+    store.withdraw(edition, later(1)).await.unwrap();
+    let known = async || store.known("weekly", vec![ArticleId("a".to_owned())]).await.unwrap().len();
+    assert_eq!(known().await, 1, "two may have it yet");
+    settle(&store, "p", ids[0], Outcome::Rejected).await;
+    assert_eq!(known().await, 1);
+    settle(&store, "p", ids[1], Outcome::Deferred(later(9))).await;
+    assert_eq!(known().await, 0);
+}
+
 pub async fn claims_come_in_order_and_only_once<S: Store>(store: S) {
     let edition = approved(&store, &["ana", "ben", "eva"]).await;
     let mine = claim(&store, "one", edition, 2).await;
@@ -491,6 +505,8 @@ pub async fn an_operator_decides_about_the_uncertain<S: Store>(store: S) {
     assert_eq!(store.resolve(edition, Some(ids[0]), Resolution::Resend, later(5)).await.unwrap(), 1);
     assert_eq!(store.resolve(edition, None, Resolution::Accepted, later(5)).await.unwrap(), 2);
     assert_eq!(store.resolve(edition, None, Resolution::Accepted, later(5)).await.unwrap(), 0);
+    let ben = store.record(edition, &address("ben")).await.unwrap().unwrap();
+    assert!(ben.attempts.last().unwrap().reply.text.contains("an operator said"), "{ben:?}");
     assert_eq!(store.next_due(edition).await.unwrap(), Some(later(5)));
     let again = store.claim(&"p".to_owned(), edition, 3, LEASE, later(5)).await.unwrap();
     begin(&store, "p", &[again[0].id]).await;
@@ -1039,6 +1055,7 @@ suite! {
     a_draft_is_numbered_revised_and_read_back
     approving_writes_each_delivery_once
     an_article_is_new_until_an_edition_carries_it
+    an_edition_withdrawn_before_anybody_had_it_carries_nothing
     claims_come_in_order_and_only_once
     who_leaves_before_her_turn_gets_nothing
     every_outcome_leaves_its_state_and_its_attempt

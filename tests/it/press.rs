@@ -197,7 +197,7 @@ async fn a_relay_that_is_not_there_or_takes_nothing_is_told_and_all_still_wait()
     }))
     .await;
     let report = run(&ledger, &server, edition, options()).await;
-    assert!(matches!(report.end, End::Unopened(OpenError::Unreachable { .. })), "{:?}", report.end);
+    assert!(matches!(report.end, End::Unopened(OpenError::Fruitless { .. })), "{:?}", report.end);
     let counts = ledger.counts(edition).await.unwrap();
     assert_eq!((counts.waiting, counts.deferred), (50, 0));
 }

@@ -555,6 +555,32 @@ async fn a_relay_that_was_not_reached_is_not_asked_before_each_mail_while_anothe
 }
 
 #[tokio::test]
+async fn a_relay_that_is_reached_and_takes_no_mail_leaves_them_to_the_next() {
+    for said in [Act::Say(b"452 4.3.1 Insufficient system storage\r\n"), Act::SayAndClose(b"421 down\r\n"), Act::Close]
+    {
+        let answer = said.clone();
+        let full = Box::new(move |now: &crate::support::smtp_server::At<'_>| match now.moment {
+            Moment::Mail => answer.clone(),
+            _ => Act::Usual,
+        });
+        let (full, server) =
+            (Server::start(Script { decide: full, ..Script::default() }).await, Server::start(Script::default()).await);
+        let mut options = options(&server, Security::Loopback);
+        options.relays.insert(0, self::options(&full, Security::Loopback).relays.remove(0));
+        let transport = transport(options);
+        let mut line = transport.open().await.unwrap();
+        assert!(!line.send(&mail("a@x.example", ""), None).await.usable, "{said:?}");
+        line.close().await;
+        for _ in 0..2 {
+            let mut line = transport.open().await.unwrap();
+            let sent = line.send(&mail("a@x.example", ""), None).await;
+            assert!(sent.usable && sent.fate.is_acceptance(), "{said:?}: {:?}", sent.fate);
+        }
+        assert_eq!((full.kept().len(), server.kept().len()), (0, 2));
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_something_else_keeps_fresh_is_read_for_each_login() {
     let server = Server::start(Script { login: Some(("desk", "fresh")), ..Script::default() }).await;
     let folder = tempfile::tempdir().unwrap();

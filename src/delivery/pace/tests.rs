@@ -86,6 +86,19 @@ fn mails_in_all_are_spaced_and_a_pause_is_not_caught_up_on() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_holds_nobody_up() {
+    let mut pace = pace(Limits { per_minute: NonZeroU32::new(120), usual: limit(60, 0), ..Limits::default() });
+    for n in 0..60 {
+        pace.everybody(after(3600 + n));
+        pace.turn("a.example", 0, after(3600 + n));
+    }
+    assert!(pace.is_open(after(10)) && pace.everybody(after(10)) == after(10));
+    assert_eq!(pace.turn("a.example", 0, after(10)), Turn::Now);
+    // As fast as ever from then on.
+    assert!((0..100).map(|_| pace.everybody(after(10))).last().unwrap() > after(40));
+}
+
+#[test]
 fn limits_are_shared_anew_when_presses_come_and_go() {
     let mut pace = pace(Limits { usual: limit(0, 4), ..Limits::default() });
     let taken = |pace: &mut Pace| (0..8).filter(|line| pace.turn("a.example", *line, now()) == Turn::Now).count();

@@ -233,6 +233,8 @@ const REPLIES: &[(Step, &str, char, &str)] = &[
     (Step::Dot, "432 4.3.2 STOREDRV.Deliver; recipient thread limit exceeded", 'L', "on"),
     // The connection's end.
     (Step::Mail, "421 4.4.2 mx.example Error: timeout exceeded", 'F', "line"),
+    (Step::Mail, "421 too many messages in this connection", 'F', "line"), // Exim
+    (Step::Mail, "421 4.7.0 Too many messages for this session: too many mails per connection", 'F', "line"),
     (Step::Greeting, "421 4.3.2 Service not available, closing transmission channel", 'F', "line"),
     (Step::Rcpt, "421 4.3.2 service closing, try again", 'S', "line"),
     (Step::Dot, "421 4.3.2 System shutting down", 'S', "line"),

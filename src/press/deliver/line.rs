@@ -326,7 +326,7 @@ where
     }
 
     fn give_up(&self, cause: String) {
-        self.course.end(End::Unopened(OpenError::Unreachable { relay: "the relay".to_owned(), cause }));
+        self.course.end(End::Unopened(OpenError::Fruitless { cause }));
     }
 
     fn postponed(&self, claimed: &Claimed, until: DateTime<Utc>) -> Settlement {

@@ -27,7 +27,8 @@ impl Editions for PostgresStore {
         let ids: Vec<&str> = ids.iter().map(|id| id.0.as_str()).collect();
         let known = "SELECT DISTINCT p.article FROM edition_piece p JOIN edition e ON e.id = p.edition
                      WHERE p.article = ANY($1) AND e.digest = $2
-                       AND (p.choice = 'never' OR p.choice <> 'later' AND (e.state <> 'withdrawn' OR e.reached))";
+                       AND (p.choice = 'never' OR p.choice <> 'later' AND (e.state <> 'withdrawn' OR e.reached AND EXISTS (
+               SELECT 1 FROM delivery d WHERE d.edition = e.id AND (d.state IN (2, 3, 6) OR d.doubts > 0))))";
         let found = read!(self, db => rows(&db, known, &[&ids, &digest]).await)?;
         Ok(found.iter().map(|r| Ok(ArticleId(r.try_get(0)?))).collect::<Result<_, Fault>>()?)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::pool::Fault;
 use super::row::{address, key, millis, small, span, time_or_none};
-use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
+use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, arrived, lost};
 use super::signatures::forget;
 use super::sql::{exists, read, row, rows, run, value, write};
 use super::turns::Turn;
@@ -361,6 +361,15 @@ async fn resolve(
     // the end: `finish` may write to it.
     let going = "SELECT state IN ('approved', 'sending') FROM edition WHERE id = $1 FOR NO KEY UPDATE";
     let going: bool = value(db, going, &[&edition.0]).await?.unwrap_or(false);
+    if resolution == Resolution::Accepted {
+        let said = "INSERT INTO attempt (delivery, number, begun, ended, outcome, held, code, status, text)
+                    SELECT d.id, 1 + coalesce((SELECT max(number) FROM attempt a WHERE a.delivery = d.id), 0), d.begun, $3,
+                           $4, FALSE, 0, NULL, CASE WHEN s.key LIKE 'erased:%' THEN '' ELSE $5 END
+                    FROM delivery d JOIN subscriber s ON s.id = d.subscriber
+                    WHERE d.edition = $1 AND d.state = 6 AND ($2::bigint IS NULL OR d.id = $2)";
+        let outcome = AttemptOutcome::Accepted.as_str();
+        run(db, said, &[&edition.0, &only.map(|id| id.0), &now, &outcome, &arrived().text]).await?;
+    }
     let resolved = run(
         db,
         "UPDATE delivery SET state = $3::bigint, due = $4

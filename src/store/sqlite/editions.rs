@@ -124,7 +124,8 @@ fn known(db: &Connection, digest: &str, ids: Vec<ArticleId>) -> Result<HashSet<A
     let mut query = db.prepare_cached(
         "SELECT 1 FROM edition_piece p JOIN edition e ON e.id = p.edition
          WHERE p.article = ?1 AND e.digest = ?2
-           AND (p.choice = 'never' OR p.choice <> 'later' AND (e.state <> 'withdrawn' OR e.reached))",
+           AND (p.choice = 'never' OR p.choice <> 'later' AND (e.state <> 'withdrawn' OR e.reached AND EXISTS (
+               SELECT 1 FROM delivery d WHERE d.edition = e.id AND (d.state IN (2, 3, 6) OR d.doubts > 0))))",
     )?;
     let mut known = HashSet::new();
     for id in ids {

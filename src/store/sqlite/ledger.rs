@@ -8,7 +8,7 @@ use super::SqliteStore;
 use super::pace;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
-use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, lost};
+use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, arrived, lost};
 use super::signatures::forget;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, MOST_DOUBTS, PressId, Resolution, UncertainPolicy};
@@ -446,6 +446,15 @@ fn resolve(
         Resolution::Accepted => 3,
         Resolution::Resend => 0,
     };
+    if resolution == Resolution::Accepted {
+        let mut query = db.prepare_cached(
+            "SELECT id FROM delivery INDEXED BY delivery_uncertain WHERE edition = ?1 AND state = 6 AND (?2 IS NULL OR id = ?2)",
+        )?;
+        let told = query.query_map(params![edition.0, only.map(|id| id.0)], |r| r.get(0))?;
+        for id in told.collect::<Result<Vec<_>, _>>()? {
+            write_attempt(db, DeliveryId(id), AttemptOutcome::Accepted, &arrived(), false, now)?;
+        }
+    }
     // Of a withdrawn edition nothing is sent any more; it can still be said that a mail had arrived.
     let resolved = db
         .prepare_cached(

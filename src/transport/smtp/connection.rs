@@ -19,10 +19,10 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use super::Options;
 use super::lines::true_code;
 use super::offers::{Offers, rcpt_to};
 use super::wire::Tray;
+use super::{Options, Rests};
 use crate::delivery::{Fate, Reply, Step};
 use crate::mail::Mail;
 use crate::transport::Sent;
@@ -43,6 +43,8 @@ pub struct Connection {
     ahead: bool,
     /// Commands and replies are in step.
     sound: bool,
+    /// Where there are other relays, and until this one has carried a mail: which one it is.
+    untried: Option<(Rests, usize)>,
 }
 
 impl fmt::Debug for Connection {
@@ -69,7 +71,14 @@ impl Connection {
             left: options.mails_per_connection.max(1),
             ahead: false,
             sound: true,
+            untried: None,
         }
+    }
+
+    /// There are other relays: if this one carries nothing, they are tried first.
+    pub(super) fn of_several(mut self, rests: Rests, at: usize) -> Self {
+        self.untried = Some((rests, at));
+        self
     }
 
     /// One transaction; see [`crate::transport::Line::send`].
@@ -86,7 +95,21 @@ impl Connection {
             Err(ended) => ended,
         };
         self.sound = ended.sound;
-        Sent { fate: ended.fate, usable: self.sound && self.left > 0 }
+        let worthless = self.untried.take().is_some_and(|(rests, at)| match &ended.fate {
+            Fate::Broke(Step::Greeting | Step::Mail, _) => {
+                rests.rest(at);
+                true
+            }
+            Fate::Replied(Step::Mail, reply) if (400..500).contains(&reply.code) => {
+                rests.rest(at);
+                true
+            }
+            _ => {
+                rests.end(at);
+                false
+            }
+        });
+        Sent { fate: ended.fate, usable: self.sound && self.left > 0 && !worthless }
     }
 
     /// The relay offers PIPELINING.
