@@ -48,6 +48,8 @@ pub struct Digest {
     pub template: String,
     /// When it is due; `None`: only by hand.
     pub schedule: Option<Schedule>,
+    /// Where the clock hangs that its readers go by.
+    pub time_zone: chrono_tz::Tz,
     /// What a run does that comes later than `late` after the due time.
     pub missed: Missed,
     /// How long after its due time an edition is still in time.

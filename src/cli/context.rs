@@ -210,9 +210,7 @@ impl Context {
 
     /// A moment as the digest's readers name it.
     pub(crate) fn local(digest: &Digest, moment: DateTime<Utc>) -> String {
-        let zone = digest.schedule.as_ref().map(crate::digest::Schedule::time_zone);
-        let zone = zone.or(digest.quiet.map(|q| q.time_zone())).unwrap_or(chrono_tz::UTC);
-        moment.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M %Z").to_string()
+        moment.with_timezone(&digest.time_zone).format("%A, %-d %B %Y, %H:%M %Z").to_string()
     }
 
     /// A path as a person would name it: relative to the configuration's folder.

@@ -304,7 +304,7 @@ fn rehearse(common: &Common, context: &Context, store: &Store, digest: &Digest, 
         }
     }
     if let Some((number, sealed)) = next(common, context, store, digest, articles)? {
-        let readers = subscribers::confirmed(context, store, digest)?;
+        let readers = subscribers::expected(context, store, digest)?;
         let after = if digest.approval == Approval::Editor { ", once an editor approves it" } else { "" };
         output::line(
             common,

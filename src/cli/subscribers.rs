@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::context::{Context, Store};
 use super::progress::Reading;
 use super::{Common, Done, failures, output};
+use crate::config::SubscriberFile;
 use crate::delivery::Ledger;
 use crate::delivery::history::Everything;
 use crate::digest::Digest;
@@ -265,14 +266,16 @@ impl Imported {
 /// Brings the list that the configuration names into the ledger: it adds, it never revives somebody who left.
 pub(super) fn sync(common: &Common, context: &Context, store: &Store) -> Done {
     let Some(file) = &context.settings.subscribers else { return Ok(()) };
-    let defaults =
-        list::Defaults { digest: None, consent: Some(file.consent.clone()), state: SubscriptionState::Confirmed };
-    let imported = import(common, context, store, &file.path, &defaults, &How::default())?;
+    let imported = import(common, context, store, &file.path, &defaults_of(file), &How::default())?;
     let changed = imported.added.iter().any(|(kind, n)| *n > 0 && matches!(kind, Added::New | Added::Confirmed));
     if changed || imported.refused > 0 || common.json {
         imported.tell(common);
     }
     Ok(())
+}
+
+fn defaults_of(file: &SubscriberFile) -> list::Defaults {
+    list::Defaults { digest: None, consent: Some(file.consent.clone()), state: SubscriptionState::Confirmed }
 }
 
 /// How a list is added.
@@ -341,6 +344,23 @@ pub(super) fn confirmed(context: &Context, store: &Store, digest: &Digest) -> Re
             .count() as u64;
         Ok(())
     })?;
+    Ok(count)
+}
+
+/// How many would get an edition of this digest, once the list that the configuration names is in the ledger.
+pub(super) fn expected(context: &Context, store: &Store, digest: &Digest) -> Result<u64, Failure> {
+    let mut count = confirmed(context, store, digest)?;
+    let Some(file) = &context.settings.subscribers else { return Ok(count) };
+    let failed = |e: std::io::Error| failures::file("cannot read the list", &file.path, &e);
+    let digests: Vec<&str> = context.settings.digests.iter().map(|d| d.slug.as_str()).collect();
+    let list = std::fs::File::open(&file.path).map_err(failed)?;
+    let (name, defaults) = (context.shown(&file.path), defaults_of(file));
+    let mut reader = list::Reader::new(list, &name, &defaults, &digests);
+    while let Some(batch) = reader.next_batch(BATCH).map_err(failed)? {
+        let here = batch.entries.into_iter().filter(|entry| entry.digest == digest.slug).collect();
+        let judged = context.block_on(store.differences(here, None)).map_err(failures::ledger)?;
+        count += judged.iter().filter(|added| matches!(added, Added::New | Added::Confirmed)).count() as u64;
+    }
     Ok(count)
 }
 

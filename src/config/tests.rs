@@ -178,3 +178,22 @@ fn targets_of_publishing_are_read_and_slips_are_told() {
         assert!(problems.iter().any(|problem| problem.what.contains(says)), "{text}: {problems:?}");
     }
 }
+
+/// As often as there are keys of that name.
+#[test]
+fn every_key_stands_in_the_sample_with_a_comment_of_its_own() {
+    let fields = include_str!("file.rs").lines().filter_map(|line| {
+        let (name, _) = line.trim_start().strip_prefix("pub ")?.split_once(':')?;
+        name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_').then_some(name)
+    });
+    let mut wanted = std::collections::BTreeMap::<&str, usize>::new();
+    fields.for_each(|name| *wanted.entry(name).or_default() += 1);
+    assert!(wanted.len() > 50, "{wanted:?}");
+    let sample = include_str!("../../config.yaml");
+    let keys = |name: &str| {
+        let named = |at: usize| sample[..at].ends_with([' ', '{', '\n', '`']);
+        sample.match_indices(&format!("{name}:")).filter(|(at, _)| named(*at)).count()
+    };
+    let missing: Vec<_> = wanted.iter().filter(|(name, times)| keys(name) < **times).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -256,6 +256,41 @@ fn trial(digest: &Digest, templates: &Templates) -> Vec<Problem> {
         };
         problems.extend(found.into_iter().filter(|p| !problems.contains(p)).collect::<Vec<_>>());
     }
+    if problems.is_empty() {
+        problems = asked_of_readers(&Context::new(&contents, Length::Whole), templates);
+    }
+    problems
+}
+
+/// What differs from reader to reader is not known while a template is filled: it can be written, and nothing can depend on it.
+fn asked_of_readers(values: &Context, templates: &Templates) -> Vec<Problem> {
+    type Place = fn(&mut Context) -> &mut String;
+    let places: [(&str, Place); 4] = [
+        ("unsubscribe", |values| &mut values.unsubscribe),
+        ("preferences", |values| &mut values.preferences),
+        ("address", |values| &mut values.address),
+        ("name", |values| &mut values.name),
+    ];
+    let mark = mark(values, templates);
+    let mut problems = Vec::new();
+    for which in [Which::Html, Which::Text] {
+        for (name, place) in places {
+            let filled = |with: &str| {
+                let mut values = values.clone();
+                with.clone_into(place(&mut values));
+                templates.fill(which, &values)
+            };
+            let (Ok(with), Ok(without)) = (filled(&mark), filled("")) else { continue };
+            if with.replace(&mark, "") != without {
+                let what = format!("`{name}` is not known yet when this is asked");
+                let help = format!(
+                    "it is filled in for each reader after the approval: write `{{{{{name}}}}}`, and let no `if` and no other \
+                     helper depend on it"
+                );
+                problems.push(templates.source(which).whole(&what, &help));
+            }
+        }
+    }
     problems
 }
 

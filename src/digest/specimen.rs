@@ -45,6 +45,7 @@ pub fn digest() -> Digest {
         preheader: "{{pieces.[0].title}}".into(),
         template: "digest".into(),
         schedule: None,
+        time_zone: chrono_tz::UTC,
         pieces: 10,
         missed: super::Missed::Once,
         late: super::Missed::LATE,

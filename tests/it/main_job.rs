@@ -199,6 +199,18 @@ fn a_piece_left_out_is_offered_again_and_one_left_out_for_good_is_not() {
 }
 
 #[test]
+fn a_rehearsal_counts_those_who_stand_in_the_list_already() {
+    let room = Room::small(3);
+    let told = room.run(&["send", "news", "--dry-run"]).fine().out;
+    assert!(told.contains("to 3 readers"), "{told}");
+    room.run(&["run"]).fine();
+    room.readers(5);
+    room.article("second", "The second piece", "2026-03-02T08:00:00Z", "More.");
+    let told = room.run(&["send", "news", "--dry-run"]).fine().out;
+    assert!(told.contains("to 5 readers") && room.outbox().len() == 3, "{told}");
+}
+
+#[test]
 fn a_first_draft_that_went_to_nobody_buries_nothing() {
     let room = Room::small(1);
     room.replace("config.yaml", "approval: automatic", "approval: editor\n    pieces: 1");

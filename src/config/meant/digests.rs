@@ -115,6 +115,7 @@ impl Check<'_, '_> {
                 preheader,
                 template,
                 schedule,
+                time_zone: zone,
                 missed: digest.missed.unwrap_or(Missed::Once),
                 late,
                 quiet,

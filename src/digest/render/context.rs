@@ -122,8 +122,7 @@ impl Context {
     pub(super) fn new(contents: &Contents, length: Length) -> Self {
         let digest = contents.digest;
         let masthead = contents.masthead;
-        let zone = digest.schedule.as_ref().map_or(chrono_tz::UTC, crate::digest::Schedule::time_zone);
-        let date = contents.date.with_timezone(&zone).fixed_offset();
+        let date = contents.date.with_timezone(&digest.time_zone).fixed_offset();
         let room = match length {
             Length::Titles(room) => room.min(contents.pieces.len()),
             _ => contents.pieces.len(),

@@ -205,8 +205,10 @@ pub(super) fn unfillable(source: &Source, error: &RenderError, known: &Value) ->
         ),
         RenderErrorReason::ParamNotFoundForIndex(helper, _) => (
             Some((*helper).to_owned()),
-            format!("`{helper}` lacks the name it is about"),
-            format!("write it: `{helper} digest.title`"),
+            format!("`{helper}` lacks what it is about, or asks about a name that is not known here"),
+            format!(
+                "write it: `{helper} digest.title`; what is not always there comes after an `{{{{#if}}}}` of its own"
+            ),
         ),
         other => (None, other.to_string(), list),
     };
