@@ -144,7 +144,14 @@ pub(crate) fn run(common: &Common, arguments: Arguments) -> Done {
                 Force::new(&kinds, reason.as_deref().unwrap_or_default())
             });
             let force = force.transpose().map_err(|e| Failure::new(Kind::Usage, "nothing is lifted").because(e))?;
-            let imported = import(common, &context, &store, &file, &defaults, &How { rehearsal: dry_run, force })?;
+            let imported = import(
+                common,
+                &context,
+                &store,
+                &file,
+                &defaults,
+                &How { rehearsal: dry_run, force, ..How::default() },
+            )?;
             imported.tell(common);
             match imported.refused {
                 0 => Ok(()),
@@ -266,7 +273,8 @@ impl Imported {
 /// Brings the list that the configuration names into the ledger: it adds, it never revives somebody who left.
 pub(super) fn sync(common: &Common, context: &Context, store: &Store) -> Done {
     let Some(file) = &context.settings.subscribers else { return Ok(()) };
-    let imported = import(common, context, store, &file.path, &defaults_of(file), &How::default())?;
+    let how = How { for_log: true, ..How::default() };
+    let imported = import(common, context, store, &file.path, &defaults_of(file), &how)?;
     let changed = imported.added.iter().any(|(kind, n)| *n > 0 && matches!(kind, Added::New | Added::Confirmed));
     if changed || imported.refused > 0 || common.json {
         imported.tell(common);
@@ -283,6 +291,8 @@ fn defaults_of(file: &SubscriberFile) -> list::Defaults {
 struct How {
     /// Nothing is added, and it is told what would be.
     rehearsal: bool,
+    /// What is told goes into the log of a machine, and not to a person who knows the list: no row's text is in it.
+    for_log: bool,
     force: Option<Force>,
 }
 
@@ -311,8 +321,9 @@ fn import(
     let mut rows = 0;
     while let Some(batch) = reader.next_batch(BATCH).map_err(failed)? {
         shown.aside(|| {
-            output::problems(common, &batch.problems);
-            output::problems(common, &batch.notes);
+            let told = batch.problems.iter().chain(&batch.notes).cloned();
+            let told = told.map(|problem| if how.for_log { problem.without_text() } else { problem });
+            output::problems(common, &told.collect::<Vec<_>>());
         });
         imported.refused += batch.problems.len();
         let full = batch.entries.len() + batch.problems.len() + batch.notes.len() == BATCH;
@@ -427,6 +438,11 @@ fn export(context: &Context, store: &Store, digest: Option<&str>, to: Option<&Pa
         for listed in page {
             if let Some(left) = left.take_if(|left| left.subscriber.id != listed.subscriber.id) {
                 writer.write(&left).map_err(failed)?;
+            }
+            // Asked for and not confirmed: no list may say that.
+            let asked = listed.subscription.state == SubscriptionState::Pending && listed.consent.is_none();
+            if asked && listed.suppression.is_none() {
+                continue;
             }
             if listed.subscription.digest == EVERYTHING {
                 left = Some(listed.clone());

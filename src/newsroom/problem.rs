@@ -74,6 +74,18 @@ impl Problem {
         problem
     }
 
+    /// The same for a log: neither the line nor what is repeated from it.
+    #[must_use]
+    pub fn without_text(mut self) -> Self {
+        (self.line, self.skipped) = (String::new(), 0);
+        if let (Some(first), Some(last)) = (self.what.find('`'), self.what.rfind('`'))
+            && first < last
+        {
+            self.what.replace_range(first + 1..last, "…");
+        }
+        self
+    }
+
     /// A problem with the bytes `range` of `text`, whose first line is the file's line `first_line`.
     pub fn in_text(
         file: &str,
@@ -247,6 +259,15 @@ mod tests {
             "{\"severity\":\"warning\",\"file\":\"articles/a.md\",\"line\":3,\"column\":10,\"span\":8,\
              \"text\":\"section: polticis\",\"what\":\"unknown section\",\"help\":null}"
         );
+    }
+
+    #[test]
+    fn a_log_gets_the_place_and_the_reason_without_what_stands_there() {
+        let problem =
+            Problem::at(at(3, 10), 8, "nadia@example.org,nadi`a", "unknown state `nadi`a`").help("write `ended`");
+        let text = problem.without_text().render(false);
+        assert!(text.contains("articles/a.md:3:10") && text.contains("unknown state `…`"), "{text}");
+        assert!(text.contains("write `ended`") && !text.contains("nadi"), "{text}");
     }
 
     #[test]

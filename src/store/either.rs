@@ -82,6 +82,7 @@ hand_on! {
     fn leave(id: SubscriberId, digest: Option<&str>, now: DateTime<Utc>) -> bool;
     fn take_break(id: SubscriberId, until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> ();
     fn letters(limit: u32, now: DateTime<Utc>) -> Vec<Request>;
+    fn is_wanted(id: RequestId, now: DateTime<Utc>) -> bool;
     fn posted(id: RequestId, again: Option<DateTime<Utc>>) -> ();
     fn expire(terms: Terms, now: DateTime<Utc>) -> u64;
     fn standing() -> Vec<(SubscriptionState, u64)>;

@@ -135,6 +135,10 @@ pub trait Requests: Send + Sync + 'static {
     fn letters(&self, limit: u32, now: DateTime<Utc>)
     -> impl Future<Output = Result<Vec<Request>, Self::Error>> + Send;
 
+    /// Whether the mail of a request may go out still: nobody has called it off or been forgotten since it was read, and the
+    /// inbox may be written to.
+    fn is_wanted(&self, id: RequestId, now: DateTime<Utc>) -> impl Future<Output = Result<bool, Self::Error>> + Send;
+
     /// The mail of a request was tried: sent or given up, or to be tried again.
     fn posted(
         &self,

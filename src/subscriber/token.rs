@@ -132,6 +132,7 @@ struct Key {
     sign: hmac::Key,
     hide: hmac::Key,
     returning: returning::Key,
+    form: hmac::Key,
     name: [u8; KEY_NAME],
 }
 
@@ -143,8 +144,9 @@ impl Key {
         let (sign, hide) = (derive(b"pressrun link sign\x01"), derive(b"pressrun link hide\x01"));
         let returning =
             returning::Key { sign: derive(b"pressrun return sign\x01"), hide: derive(b"pressrun return hide\x01") };
+        let form = derive(b"pressrun form stamp\x01");
         let name = first(hmac::sign(&secret, b"pressrun link name\x01"));
-        Self { octets: SecretBox::new(Box::new(octets)), sign, hide, returning, name }
+        Self { octets: SecretBox::new(Box::new(octets)), sign, hide, returning, form, name }
     }
 
     fn tag(&self, number: u8, content: [u8; CONTENT]) -> [u8; TAG] {
@@ -176,6 +178,11 @@ impl Keys {
     /// The first key of a newsroom, made of 32 octets of the system's randomness.
     pub fn fresh(random: [u8; KEY_OCTETS]) -> Self {
         Self { newest: (1, Key::new(random)), older: BTreeMap::new() }
+    }
+
+    /// With what the pages sign the time in their forms, the newest first: that signs, all verify.
+    pub fn of_forms(&self) -> Vec<hmac::Key> {
+        std::iter::once(&self.newest.1).chain(self.older.values().rev()).map(|key| key.form.clone()).collect()
     }
 
     /// Adds a key that signs from now on; the others go on verifying.

@@ -171,7 +171,7 @@ impl<S: Record> Public<S> {
             pages: Pages::new(frame, words, &options.own.pages, options.own.style)?,
             letters,
             own_return_path,
-            guard: Guard::new(options.brakes),
+            guard: Guard::new(options.brakes, options.keys.of_forms()),
             tally: Tally::new(),
             marks: options.digests.iter().map(|d| (DigestMark::of(&d.slug), d.slug.clone())).collect(),
             digests: options.digests,
@@ -203,7 +203,11 @@ impl<S: Record> Public<S> {
             .with_state(self.clone());
         match self.pages.base().trim_end_matches('/') {
             "" => routes,
-            base => Router::new().nest(base, routes),
+            // Nested, the first page is there without the slash only.
+            base => Router::new()
+                .route(&format!("{base}/"), get(join::show::<S>))
+                .with_state(self.clone())
+                .nest(base, routes),
         }
     }
 

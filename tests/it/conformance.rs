@@ -14,6 +14,7 @@ use pressrun::digest::{Drafted, Edition, EditionId, EditionPiece, EditionState, 
 use pressrun::newsroom::ArticleId;
 use pressrun::store::{PostgresStore, SqliteStore};
 use pressrun::subscriber::key_ring::{KeyNames, KeyRing};
+use pressrun::subscriber::request::{Ask, Request, Requests, Terms, Wish};
 use pressrun::subscriber::{
     Added, Address, Consent, EVERYTHING, Entry, ErasureKey, Force, Lifted, SubscriberId, Subscribers,
     SubscriptionState, Suppression, SuppressionReason,
@@ -27,8 +28,8 @@ use crate::support;
 pub const LEASE: Duration = Duration::from_mins(10);
 
 /// All a store must be.
-pub trait Store: Subscribers + KeyRing + Editions + Ledger + Signatures + Notices + Returns {}
-impl<S: Subscribers + KeyRing + Editions + Ledger + Signatures + Notices + Returns> Store for S {}
+pub trait Store: Subscribers + KeyRing + Editions + Ledger + Signatures + Notices + Returns + Requests {}
+impl<S: Subscribers + KeyRing + Editions + Ledger + Signatures + Notices + Returns + Requests> Store for S {}
 
 pub fn now() -> DateTime<Utc> {
     "2026-11-22T09:00:00Z".parse().unwrap()
@@ -869,6 +870,68 @@ pub async fn a_complaint_is_not_undone_by_a_bounce<S: Store>(store: S) {
     assert_eq!(state(&store, edition, "ben").await, DeliveryState::Complained);
 }
 
+/// Somebody asks for something; the request, as its letter is written from it.
+async fn ask<S: Store>(store: &S, name: &str, wish: Wish) -> Request {
+    let ask = Ask {
+        address: address(name),
+        wish,
+        language: "en".into(),
+        network: "192.0.2.0/24".into(),
+        wording: "yes".into(),
+    };
+    let terms = Terms { every: Duration::ZERO, within: Duration::from_hours(24) };
+    assert!(store.ask(ask, terms, now()).await.unwrap());
+    store.letters(100, now()).await.unwrap().pop().unwrap()
+}
+
+pub async fn a_word_said_by_an_old_mail_follows_who_has_moved<S: Store>(store: S) {
+    let (_, ids) = accepted(&store, &["old", "ben"], now()).await;
+    let old = store.reader_of(ids[0]).await.unwrap().unwrap().1;
+    let asked = ask(&store, "new", Wish::Move(old)).await;
+    let new = store.confirm(asked.id, "192.0.2.0/24", now()).await.unwrap().unwrap().id;
+    let asked = ask(&store, "newer", Wish::Move(new)).await;
+    store.confirm(asked.id, "192.0.2.0/24", now()).await.unwrap().unwrap();
+    // That the old mailbox is gone is no word of hers.
+    file(&store, vec![returned(1, ids[0], News::Bounced, Some(Cause::NoMailbox))], later(1)).await;
+    let newer = async || store.show(&address("newer")).await.unwrap().unwrap();
+    assert_eq!((newer().await.suppression, newer().await.subscriptions[0].state), (None, SubscriptionState::Confirmed));
+    file(&store, vec![returned(2, ids[0], News::Complained, None)], later(2)).await;
+    assert_eq!(newer().await.suppression.unwrap().reason, SuppressionReason::Complained);
+    assert!(store.leave(old, Some("weekly"), later(3)).await.unwrap());
+    assert_eq!(newer().await.subscriptions[0].state, SubscriptionState::Ended);
+
+    // Whoever is erased is followed by nobody.
+    let ben = store.reader_of(ids[1]).await.unwrap().unwrap().1;
+    let asked = ask(&store, "eva", Wish::Move(ben)).await;
+    store.confirm(asked.id, "192.0.2.0/24", now()).await.unwrap().unwrap();
+    store.forget(&address("ben"), later(4)).await.unwrap();
+    assert!(!store.leave(ben, None, later(5)).await.unwrap());
+    assert_eq!(
+        store.show(&address("eva")).await.unwrap().unwrap().subscriptions[0].state,
+        SubscriptionState::Confirmed
+    );
+}
+
+pub async fn a_letter_is_not_wanted_once_its_inbox_has_said_no<S: Store>(store: S) {
+    let subscribe = || Wish::Subscribe(vec!["weekly".into()]);
+    let (ana, ben) = (ask(&store, "ana", subscribe()).await.id, ask(&store, "ben", subscribe()).await.id);
+    let eva = ask(&store, "eva", subscribe()).await;
+    let moving = ask(&store, "ida", Wish::Move(eva.subscriber)).await.id;
+    for id in [ana, ben, eva.id, moving] {
+        assert!(store.is_wanted(id, later(1)).await.unwrap());
+    }
+    // It is told of, and forgotten, though it is somebody else who asked.
+    assert_eq!(store.show(&address("ida")).await.unwrap().unwrap().requests.len(), 1);
+    assert!(store.forget(&address("ida"), later(1)).await.unwrap());
+    store.forget(&address("ana"), later(1)).await.unwrap();
+    store.suppress(&address("ben"), SuppressionReason::Manual, "", later(1)).await.unwrap();
+    for id in [ana, ben, moving] {
+        assert!(!store.is_wanted(id, later(2)).await.unwrap());
+    }
+    assert!(store.is_wanted(eva.id, later(2)).await.unwrap());
+    assert!(!store.is_wanted(eva.id, later(24 * 3600)).await.unwrap());
+}
+
 /// A bounce can be quicker than the press that writes down that the relay took the mail.
 pub async fn what_comes_back_early_or_of_the_uncertain_is_not_lost<S: Store>(store: S) {
     let edition = approved(&store, &["ana", "ben"]).await;
@@ -1080,6 +1143,8 @@ suite! {
     who_is_erased_leaves_no_text_of_any_server_behind
     what_comes_back_settles_its_delivery_once
     a_complaint_is_not_undone_by_a_bounce
+    a_word_said_by_an_old_mail_follows_who_has_moved
+    a_letter_is_not_wanted_once_its_inbox_has_said_no
     what_comes_back_early_or_of_the_uncertain_is_not_lost
     what_came_back_is_never_sent_again
     soft_bounces_end_patience_unless_a_mail_arrives_in_between

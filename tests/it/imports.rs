@@ -107,6 +107,22 @@ fn force_needs_a_reason_and_what_it_lifted_is_shown_with_it() {
 }
 
 #[test]
+fn who_has_not_confirmed_yet_is_left_out_of_an_export() {
+    let room = Room::small(0);
+    room.write("list.csv", "email,consent,state\nana@example.net,open day,confirmed\nben@example.net,sheet,pending\n");
+    room.run(&["subscribers", "import", "list.csv"]).fine();
+    let csv = room.run(&["subscribers", "export"]).fine().out;
+    assert!(csv.contains("ben@example.net,,news,pending"), "a list had said so: {csv}");
+    // As the page writes it down: nobody has agreed to anything yet.
+    room.sql("DELETE FROM consent WHERE source = 'sheet'");
+    let csv = room.run(&["subscribers", "export"]).fine().out;
+    assert!(csv.contains("ana@") && !csv.contains("ben@"), "{csv}");
+    let other = Room::small(0);
+    other.write("list.csv", &csv);
+    other.run(&["subscribers", "import", "list.csv"]).fine();
+}
+
+#[test]
 fn who_has_left_everything_is_exported_and_imports_again_as_such() {
     let room = Room::small(0);
     room.write("list.csv", "email,consent\nana@example.net,open day\nben@example.net,open day\n");

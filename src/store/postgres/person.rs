@@ -61,9 +61,9 @@ pub(super) async fn show(
         held.subscriber = Some(subscriber);
         held.subscriptions = subscriptions(db, id).await?;
         held.consents = consents(db, id).await?;
-        held.requests = requests(db, id).await?;
         held.paused_until = time_or_none(value(db, "SELECT until FROM pause WHERE subscriber = $1", &[&id]).await?)?;
     }
+    held.requests = requests(db, &key).await?;
     Ok(Some(held).filter(|held| *held != Held::default()))
 }
 
@@ -96,8 +96,10 @@ async fn consents(db: &Transaction<'_>, id: i64) -> Result<Vec<ConsentRecord>, F
     rows(db, all, &[&id]).await?.iter().map(read).collect()
 }
 
-async fn requests(db: &Transaction<'_>, id: i64) -> Result<Vec<RequestRecord>, Fault> {
-    let all = "SELECT kind, digests, address, network, asked, expires FROM request WHERE subscriber = $1 ORDER BY id";
+/// What she has asked for, and what others have asked to be confirmed at her address.
+async fn requests(db: &Transaction<'_>, key: &str) -> Result<Vec<RequestRecord>, Fault> {
+    let all = "SELECT kind, digests, address, network, asked, expires FROM request
+               WHERE subscriber = (SELECT id FROM subscriber WHERE key = $1) OR goal = $1 ORDER BY id";
     let read = |r: &tokio_postgres::Row| {
         Ok(RequestRecord {
             kind: from_word(r.try_get(0)?)?,
@@ -108,7 +110,7 @@ async fn requests(db: &Transaction<'_>, id: i64) -> Result<Vec<RequestRecord>, F
             kept_until: time(r.try_get(5)?)?,
         })
     };
-    rows(db, all, &[&id]).await?.iter().map(read).collect()
+    rows(db, all, &[&key]).await?.iter().map(read).collect()
 }
 
 /// Writes somebody down; who is there already stays as she is.
@@ -138,6 +140,15 @@ pub(super) async fn by_key(db: &Transaction<'_>, key: &str) -> Result<Option<Sub
     Ok(Some(Subscriber { id: SubscriberId(r.try_get(0)?), address, name: r.try_get(2)?, language: r.try_get(3)? }))
 }
 
+/// By what a subscriber is known, and the one to whom she has moved since; nothing where she was erased.
+pub(super) async fn line(db: &Transaction<'_>, id: i64) -> Result<Vec<String>, Fault> {
+    let line = "WITH RECURSIVE line (id) AS (
+                    SELECT $1::bigint UNION
+                    SELECT s.moved_to FROM line JOIN subscriber s USING (id) WHERE s.moved_to IS NOT NULL)
+                SELECT key FROM line JOIN subscriber USING (id) WHERE key NOT LIKE 'erased:%' ORDER BY id";
+    rows(db, line, &[&id]).await?.iter().map(|r| Ok(r.try_get(0)?)).collect()
+}
+
 /// All that is held about a subscriber; nothing where she was erased.
 pub(super) async fn by_number(db: &Transaction<'_>, id: SubscriberId) -> Result<Option<Held>, Fault> {
     let who = "SELECT address FROM subscriber WHERE id = $1 AND key NOT LIKE 'erased:%'";
@@ -161,11 +172,12 @@ pub(super) async fn forget(db: &Transaction<'_>, eraser: &ErasureKey, who: &Addr
 async fn erase(db: &Transaction<'_>, key: &str, now: i64) -> Result<bool, Fault> {
     withdraw(db, key, None, now).await?;
     // Somebody else may have asked to move to this address.
-    run(db, "DELETE FROM request WHERE goal = $1", &[&key]).await?;
-    let mut suppressed = run(db, "DELETE FROM suppression WHERE key = $1", &[&key]).await?;
-    suppressed += run(db, "DELETE FROM lifted WHERE key = $1", &[&key]).await?;
+    let mut held = run(db, "DELETE FROM request WHERE goal = $1", &[&key]).await?;
+    held += run(db, "DELETE FROM suppression WHERE key = $1", &[&key]).await?;
+    held += run(db, "DELETE FROM lifted WHERE key = $1", &[&key]).await?;
     let id: Option<i64> = value(db, "SELECT id FROM subscriber WHERE key = $1 FOR UPDATE", &[&key]).await?;
-    let Some(id) = id else { return Ok(suppressed > 0) };
+    let Some(id) = id else { return Ok(held > 0) };
+    run(db, "UPDATE subscriber SET moved_to = NULL WHERE moved_to = $1", &[&id]).await?;
     for table in ["request", "pause", "consent", "subscription"] {
         run(db, &format!("DELETE FROM {table} WHERE subscriber = $1"), &[&id]).await?;
     }
@@ -184,7 +196,7 @@ async fn erase(db: &Transaction<'_>, key: &str, now: i64) -> Result<bool, Fault>
     run(
         db,
         "UPDATE subscriber SET key = 'erased:' || id, address = 'erased-' || id || '@erased.invalid', name = '',
-             language = NULL, added = 0 WHERE id = $1",
+             language = NULL, added = 0, moved_to = NULL WHERE id = $1",
         &[&id],
     )
     .await?;

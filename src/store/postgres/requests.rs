@@ -22,6 +22,10 @@ const REQUEST: &str =
     "SELECT r.id, r.subscriber, r.kind, coalesce(r.address, s.address), r.digests, r.language, r.asked,
         r.tries, r.state FROM request r JOIN subscriber s ON s.id = r.subscriber";
 
+/// Its letter may go out. The inbox may have been suppressed after it was asked. Where somebody moves away from is not written to.
+const WANTED: &str =
+    "r.state = 'open' AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = coalesce(r.goal, s.key))";
+
 impl Requests for PostgresStore {
     type Error = StoreError;
 
@@ -64,6 +68,11 @@ impl Requests for PostgresStore {
     /// Given out to one machine at a time: what is read here is not due again for a while.
     async fn letters(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Request>, StoreError> {
         write!(self, db => letters(&db, limit, millis(now)).await)
+    }
+
+    async fn is_wanted(&self, id: RequestId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let one = format!("{REQUEST} WHERE r.id = $1 AND r.expires > $2 AND {WANTED}");
+        read!(self, db => exists(&db, &one, &[&id.0, &millis(now)]).await)
     }
 
     async fn posted(&self, id: RequestId, again: Option<DateTime<Utc>>) -> Result<(), StoreError> {
@@ -232,6 +241,9 @@ async fn take_over(db: &Transaction<'_>, request: &Request, network: &str, now: 
         run(db, "DELETE FROM pause WHERE subscriber = $1", &[&subscriber.id.0]).await?;
     }
     end(db, &key(&subscriber.address), None, now, now).await?;
+    if new != subscriber.id.0 {
+        run(db, "UPDATE subscriber SET moved_to = $2 WHERE id = $1", &[&subscriber.id.0, &new]).await?;
+    }
     Ok(true)
 }
 
@@ -257,14 +269,17 @@ async fn subscribe(
         &[&subscriber, &digest, &source, &now, &network, &request.0],
     )
     .await?;
+    // Whoever is here again has not moved away. So nobody's line of addresses is a circle.
+    run(db, "UPDATE subscriber SET moved_to = NULL WHERE id = $1 AND moved_to IS NOT NULL", &[&subscriber]).await?;
     Ok(())
 }
 
 async fn leave(db: &Transaction<'_>, subscriber: i64, digest: Option<&str>, now: i64) -> Result<bool, Fault> {
-    match key_of(db, subscriber).await? {
-        Some(key) => end(db, &key, digest, now, now).await,
-        None => Ok(false),
+    let mut left = false;
+    for key in person::line(db, subscriber).await? {
+        left |= end(db, &key, digest, now, now).await?;
     }
+    Ok(left)
 }
 
 async fn take_break(db: &Transaction<'_>, subscriber: i64, until: Option<i64>, now: i64) -> Result<(), Fault> {
@@ -280,10 +295,8 @@ async fn take_break(db: &Transaction<'_>, subscriber: i64, until: Option<i64>, n
 }
 
 async fn letters(db: &Transaction<'_>, limit: u32, now: i64) -> Result<Vec<Request>, Fault> {
-    // The inbox may have been suppressed after it was asked. Where somebody moves away from is not written to.
     let open = format!(
-        "{REQUEST} WHERE r.due <= $1 AND r.expires > $1 AND r.state = 'open'
-           AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = coalesce(r.goal, s.key))
+        "{REQUEST} WHERE r.due <= $1 AND r.expires > $1 AND {WANTED}
          ORDER BY r.due, r.id LIMIT $2 FOR UPDATE OF r SKIP LOCKED"
     );
     let found = rows(db, &open, &[&now, &i64::from(limit)]).await?;

@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
-use super::PostgresStore;
 use super::pool::Fault;
 use super::row::{millis, time, word};
 use super::sql::{read, row, rows, run, value, write};
 use super::subscribers::suppress;
+use super::{PostgresStore, person};
 use crate::delivery::DeliveryId;
 use crate::delivery::returns::{Filed, Mailed, News, Past, Patience, Return, Returns};
 use crate::digest::EditionId;
@@ -160,7 +160,11 @@ async fn file_of(
     if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now).await?, now)) {
         return Ok(Filed::Noted);
     }
-    suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now)).await?;
+    // That a mailbox is gone says nothing of the one that its reader has moved to; that she wants no more does.
+    let whom = if one.news == News::Complained { person::line(db, reader).await? } else { vec![key] };
+    for key in whom {
+        suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now)).await?;
+    }
     Ok(Filed::Suppressed)
 }
 

@@ -7,13 +7,14 @@ use super::sql;
 use crate::store::StoreError;
 
 /// Step n brings version n - 1 to version n. Never changed once released.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
     include_str!("migrations/0004.sql"),
     include_str!("migrations/0005.sql"),
     include_str!("migrations/0006.sql"),
+    include_str!("migrations/0007.sql"),
 ];
 /// The advisory lock under which the form is changed: `PRsr`.
 const LOCK: i64 = 0x5052_7372;

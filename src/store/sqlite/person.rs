@@ -45,10 +45,10 @@ pub(super) fn show(db: &Connection, eraser: Option<&ErasureKey>, of: &Address) -
         held.subscriber = Some(subscriber);
         held.subscriptions = subscriptions(db, id)?;
         held.consents = consents(db, id)?;
-        held.requests = requests(db, id)?;
         let mut query = db.prepare_cached("SELECT until FROM pause WHERE subscriber = ?1")?;
         held.paused_until = time_or_none(query.query_row([id], |r| r.get(0)).optional()?)?;
     }
+    held.requests = requests(db, &key)?;
     Ok(Some(held).filter(|held| *held != Held::default()))
 }
 
@@ -91,11 +91,13 @@ fn consents(db: &Connection, id: i64) -> Result<Vec<ConsentRecord>, StoreError> 
     Ok(found)
 }
 
-fn requests(db: &Connection, id: i64) -> Result<Vec<RequestRecord>, StoreError> {
+/// What she has asked for, and what others have asked to be confirmed at her address.
+fn requests(db: &Connection, key: &str) -> Result<Vec<RequestRecord>, StoreError> {
     let mut query = db.prepare_cached(
-        "SELECT kind, digests, address, network, asked, expires FROM request WHERE subscriber = ?1 ORDER BY id",
+        "SELECT kind, digests, address, network, asked, expires FROM request
+         WHERE subscriber = (SELECT id FROM subscriber WHERE key = ?1) OR goal = ?1 ORDER BY id",
     )?;
-    let mut rows = query.query([id])?;
+    let mut rows = query.query([key])?;
     let mut found = vec![];
     while let Some(r) = rows.next()? {
         found.push(RequestRecord {
@@ -132,6 +134,16 @@ pub(super) fn by_key(db: &Connection, key: &str) -> Result<Option<Subscriber>, S
     Ok(Some(Subscriber { id: SubscriberId(r.get(0)?), address, name: r.get(2)?, language: r.get(3)? }))
 }
 
+/// By what a subscriber is known, and the one to whom she has moved since; nothing where she was erased.
+pub(super) fn line(db: &Connection, id: i64) -> Result<Vec<String>, StoreError> {
+    let mut query = db.prepare_cached(
+        "WITH RECURSIVE line (id) AS (
+             SELECT ?1 UNION SELECT s.moved_to FROM line JOIN subscriber s USING (id) WHERE s.moved_to IS NOT NULL)
+         SELECT key FROM line JOIN subscriber USING (id) WHERE key NOT GLOB 'erased:*' ORDER BY id",
+    )?;
+    Ok(query.query_map([id], |r| r.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// All that is held about a subscriber; nothing where she was erased.
 pub(super) fn by_number(db: &Connection, id: SubscriberId) -> Result<Option<Held>, StoreError> {
     let of: Option<String> = db
@@ -161,12 +173,13 @@ pub(super) fn forget(db: &Connection, eraser: &ErasureKey, who: &Address, now: i
 fn erase(db: &Connection, key: &str, now: i64) -> Result<bool, StoreError> {
     withdraw(db, key, None, now)?;
     // Somebody else may have asked to move to this address.
-    db.prepare_cached("DELETE FROM request WHERE goal = ?1")?.execute([key])?;
-    let mut suppressed = db.prepare_cached("DELETE FROM suppression WHERE key = ?1")?.execute([key])?;
-    suppressed += db.prepare_cached("DELETE FROM lifted WHERE key = ?1")?.execute([key])?;
+    let mut held = db.prepare_cached("DELETE FROM request WHERE goal = ?1")?.execute([key])?;
+    held += db.prepare_cached("DELETE FROM suppression WHERE key = ?1")?.execute([key])?;
+    held += db.prepare_cached("DELETE FROM lifted WHERE key = ?1")?.execute([key])?;
     let id: Option<i64> =
         db.prepare_cached("SELECT id FROM subscriber WHERE key = ?1")?.query_row([key], |r| r.get(0)).optional()?;
-    let Some(id) = id else { return Ok(suppressed > 0) };
+    let Some(id) = id else { return Ok(held > 0) };
+    db.prepare_cached("UPDATE subscriber SET moved_to = NULL WHERE moved_to = ?1")?.execute([id])?;
     db.prepare_cached("DELETE FROM request WHERE subscriber = ?1")?.execute([id])?;
     db.prepare_cached("DELETE FROM pause WHERE subscriber = ?1")?.execute([id])?;
     db.prepare_cached("DELETE FROM consent WHERE subscriber = ?1")?.execute([id])?;
@@ -188,7 +201,7 @@ fn erase(db: &Connection, key: &str, now: i64) -> Result<bool, StoreError> {
     } else {
         db.prepare_cached(
             "UPDATE subscriber SET key = 'erased:' || id, address = 'erased-' || id || '@erased.invalid', name = '',
-                 language = NULL, added = 0 WHERE id = ?1",
+                 language = NULL, added = 0, moved_to = NULL WHERE id = ?1",
         )?
         .execute([id])?;
     }

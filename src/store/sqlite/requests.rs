@@ -16,6 +16,10 @@ const REQUEST: &str =
     "SELECT r.id, r.subscriber, r.kind, coalesce(r.address, s.address), r.digests, r.language, r.asked,
         r.tries, r.state FROM request r JOIN subscriber s ON s.id = r.subscriber";
 
+/// Its letter may go out. The inbox may have been suppressed after it was asked. Where somebody moves away from is not written to.
+const WANTED: &str =
+    "r.state = 'open' AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = coalesce(r.goal, s.key))";
+
 impl Requests for SqliteStore {
     type Error = StoreError;
 
@@ -45,9 +49,12 @@ impl Requests for SqliteStore {
     async fn leave(&self, id: SubscriberId, digest: Option<&str>, now: DateTime<Utc>) -> Result<bool, StoreError> {
         let digest = digest.map(str::to_owned);
         self.writer
-            .write(move |db| match key_of(db, id.0)? {
-                Some(key) => end(db, &key, digest.as_deref(), millis(now), millis(now)),
-                None => Ok(false),
+            .write(move |db| {
+                let mut left = false;
+                for key in person::line(db, id.0)? {
+                    left |= end(db, &key, digest.as_deref(), millis(now), millis(now))?;
+                }
+                Ok(left)
             })
             .await
     }
@@ -64,10 +71,8 @@ impl Requests for SqliteStore {
     async fn letters(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Request>, StoreError> {
         self.readers
             .read(move |db| {
-                // The inbox may have been suppressed after it was asked. Where somebody moves away from is not written to.
                 let mut query = db.prepare_cached(&format!(
-                    "{REQUEST} WHERE r.due <= ?1 AND r.expires > ?1 AND r.state = 'open'
-                       AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = coalesce(r.goal, s.key)) ORDER BY r.due, r.id LIMIT ?2"
+                    "{REQUEST} WHERE r.due <= ?1 AND r.expires > ?1 AND {WANTED} ORDER BY r.due, r.id LIMIT ?2"
                 ))?;
                 let mut rows = query.query(params![millis(now), limit])?;
                 let mut found = vec![];
@@ -75,6 +80,15 @@ impl Requests for SqliteStore {
                     found.push(read(r)?.0);
                 }
                 Ok(found)
+            })
+            .await
+    }
+
+    async fn is_wanted(&self, id: RequestId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        self.readers
+            .read(move |db| {
+                let one = format!("{REQUEST} WHERE r.id = ?1 AND r.expires > ?2 AND {WANTED}");
+                Ok(db.prepare_cached(&one)?.exists([id.0, millis(now)])?)
             })
             .await
     }
@@ -255,6 +269,9 @@ fn take_over(db: &Connection, request: &Request, network: &str, now: i64) -> Res
     db.prepare_cached("UPDATE OR REPLACE pause SET subscriber = ?2 WHERE subscriber = ?1")?
         .execute(params![subscriber.id.0, new])?;
     end(db, &key(&subscriber.address), None, now, now)?;
+    if new != subscriber.id.0 {
+        db.prepare_cached("UPDATE subscriber SET moved_to = ?2 WHERE id = ?1")?.execute([subscriber.id.0, new])?;
+    }
     Ok(true)
 }
 
@@ -275,6 +292,9 @@ fn subscribe(
          SELECT ?1, ?2, ?3, ?4, ?4, ?5, wording FROM request WHERE id = ?6",
     )?
     .execute(params![subscriber, digest, source, now, network, request.0])?;
+    // Whoever is here again has not moved away. So nobody's line of addresses is a circle.
+    db.prepare_cached("UPDATE subscriber SET moved_to = NULL WHERE id = ?1 AND moved_to IS NOT NULL")?
+        .execute([subscriber])?;
     Ok(())
 }
 

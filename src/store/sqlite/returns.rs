@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::SqliteStore;
 use super::row::{millis, time, word};
 use super::subscribers::suppress;
+use super::{SqliteStore, person};
 use crate::delivery::returns::{Filed, Mailed, News, Past, Patience, Return, Returns};
 use crate::delivery::{DeliveryId, Reply};
 use crate::digest::EditionId;
@@ -155,7 +155,11 @@ fn file_of(
     if erased || !(one.is_final() || one.counts() && patience.ends(past(db, reader, &key, patience, now)?, now)) {
         return Ok(Filed::Noted);
     }
-    suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now))?;
+    // That a mailbox is gone says nothing of the one that its reader has moved to; that she wants no more does.
+    let whom = if one.news == News::Complained { person::line(db, reader)? } else { vec![key] };
+    for key in whom {
+        suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now))?;
+    }
     Ok(Filed::Suppressed)
 }
 

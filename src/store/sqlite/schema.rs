@@ -9,7 +9,7 @@ const APPLICATION: i64 = 0x5052_7372;
 /// Says that it was one, and goes on elsewhere: `PRmv`.
 const MOVED: i64 = 0x5052_6d76;
 /// Step n brings version n - 1 to version n (`PRAGMA user_version`). Never changed once released.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
     include_str!("migrations/0003.sql"),
@@ -24,6 +24,7 @@ const STEPS: [&str; 14] = [
     include_str!("migrations/0012.sql"),
     include_str!("migrations/0013.sql"),
     include_str!("migrations/0014.sql"),
+    include_str!("migrations/0015.sql"),
 ];
 
 /// Brings a ledger to this program's version, in one transaction.

@@ -51,8 +51,12 @@ pub(super) async fn ask<S: Record>(State(public): State<Arc<Public<S>>>, request
         public.tally.robots.increment(1);
         return again(StatusCode::OK, "subscribe.again");
     }
-    let mut digests: Vec<String> = chosen.iter().map(|slug| (*slug).to_owned()).collect();
-    digests.dedup();
+    let mut digests: Vec<String> = vec![];
+    for slug in chosen {
+        if !digests.iter().any(|there| there == slug) {
+            digests.push(slug.to_owned());
+        }
+    }
     let wording = public.pages.text(&language, "subscribe.agree", &[]);
     let ask = Ask {
         address,

@@ -225,6 +225,15 @@ impl<S: Record> Public<S> {
         for request in &due {
             let (again, usable) = match self.letter(request) {
                 Ok(mail) => {
+                    // A slow server may have kept the letters before this one for long.
+                    match self.store.is_wanted(request.id, Utc::now()).await {
+                        Ok(true) => {}
+                        Ok(false) => continue,
+                        Err(error) => {
+                            tracing::error!(%error, "the ledger does not say whether a letter is still due");
+                            return false;
+                        }
+                    }
                     let sent = line.send(&mail, None).await;
                     (self.again(request, &sent.fate), sent.usable)
                 }

@@ -5,7 +5,9 @@ use pressrun::delivery::{DeliveryState, Ledger};
 use pressrun::digest::Editions;
 use pressrun::store::SqliteStore;
 use pressrun::subscriber::request::{Ask, RequestId, Requests, Terms, Wish};
-use pressrun::subscriber::{Address, Entry, ErasureKey, Force, Subscribers, SubscriptionState, SuppressionReason};
+use pressrun::subscriber::{
+    Address, Entry, ErasureKey, Force, Subscribers, Subscription, SubscriptionState, SuppressionReason,
+};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -118,6 +120,7 @@ async fn live_on(
     // The list has said that it has ended, before the reader came back herself.
     let mut heard = [[false; 2]; 3];
     let mut paused: BTreeMap<usize, DateTime<Utc>> = BTreeMap::new();
+    let mut moved: [Option<usize>; 3] = [None; 3];
     let mut requests: Vec<Asked> = vec![];
     for step in steps {
         now += TimeDelta::seconds(1);
@@ -153,6 +156,7 @@ async fn live_on(
                     // Pressed again, or after she has left, the button says nothing.
                     if confirmed && asked.live {
                         requests[n].live = false;
+                        moved[asked.to] = None;
                         if let Some(d) = asked.digest {
                             words[asked.to][d] = Word::Herself;
                         } else {
@@ -163,6 +167,7 @@ async fn live_on(
                                 }
                             }
                             words[asked.from] = [Word::No; 2];
+                            moved[asked.from] = Some(asked.to);
                             call_off(&mut requests, |other| other.from == asked.from);
                             if let Some(until) = paused.remove(&asked.from) {
                                 paused.insert(asked.to, until);
@@ -173,20 +178,29 @@ async fn live_on(
             }
             Step::Leave(n, d) => {
                 if let Some(id) = id(n).await {
-                    let left = store.leave(id, Some(DIGESTS[d]), now).await.unwrap();
-                    prop_assert!(left || !words[n][d].is_yes());
-                    // Who has nothing to leave has not said no to anything: a list may begin it.
-                    if left {
-                        words[n][d] = Word::No;
+                    let mut had = false;
+                    // Also by a mail to the address that she had before.
+                    for n in std::iter::successors(Some(n), |n| moved[*n]) {
+                        // Who has nothing to leave has not said no to anything: a list may begin it.
+                        let held = store.show(&who(n)).await.unwrap().unwrap_or_default().subscriptions;
+                        let has = |s: &Subscription| s.digest == DIGESTS[d] && s.state != SubscriptionState::Ended;
+                        prop_assert!(held.iter().any(has) || !words[n][d].is_yes());
+                        if held.iter().any(has) {
+                            words[n][d] = Word::No;
+                            had = true;
+                        }
+                        call_off(&mut requests, |asked| asked.from == n && asked.digest == Some(d));
                     }
-                    call_off(&mut requests, |asked| asked.from == n && asked.digest == Some(d));
+                    prop_assert_eq!(store.leave(id, Some(DIGESTS[d]), now).await.unwrap(), had);
                 }
             }
             Step::LeaveAll(n) => {
                 if let Some(id) = id(n).await {
                     store.leave(id, None, now).await.unwrap();
-                    words[n] = [Word::No; 2];
-                    call_off(&mut requests, |asked| asked.from == n);
+                    for n in std::iter::successors(Some(n), |n| moved[*n]) {
+                        words[n] = [Word::No; 2];
+                        call_off(&mut requests, |asked| asked.from == n);
+                    }
                 }
             }
             Step::Bounce(n) | Step::Complain(n) => {
@@ -228,6 +242,8 @@ async fn live_on(
                 store.forget(&who(n), now).await.unwrap();
                 (words[n], barred[n], heard[n]) = ([Word::No; 2], None, [false; 2]);
                 paused.remove(&n);
+                moved[n] = None;
+                moved.iter_mut().filter(|to| **to == Some(n)).for_each(|to| *to = None);
                 call_off(&mut requests, |asked| asked.from == n || asked.to == n);
             }
             Step::Pause(n) => {
@@ -300,6 +316,15 @@ async fn an_address_that_bounces_while_its_reader_moves_away_does_not_keep_her()
 async fn a_complaint_calls_a_change_of_address_off() {
     use Step::{Complain, Confirm, Import, Move, Send};
     live(vec![Import(2, 1), Move(2, 0), Complain(2), Confirm(0), Send(1)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_leaves_by_a_mail_to_her_old_address_has_left_at_the_new_one() {
+    use Step::{Confirm, Forget, Import, Leave, LeaveAll, Move, Send};
+    live(vec![Import(2, 1), Move(2, 0), Confirm(0), Leave(2, 1), Send(1), Import(0, 1), Send(1)]).await.unwrap();
+    live(vec![Import(2, 1), Move(2, 0), Confirm(0), Move(0, 1), Confirm(1), LeaveAll(2), Send(1)]).await.unwrap();
+    live(vec![Import(2, 1), Move(2, 0), Confirm(0), Move(0, 2), Confirm(1), LeaveAll(0), Send(1)]).await.unwrap();
+    live(vec![Import(2, 1), Move(2, 0), Confirm(0), Forget(2), Send(1)]).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use pressrun::digest::Editions;
 use pressrun::subscriber::request::Requests;
 use pressrun::subscriber::token::{About, Purpose};
 use pressrun::subscriber::{Subscribers, SubscriptionState, SuppressionReason};
+use pressrun::web::Limits;
 use std::time::Duration;
 
 use super::site::{Site, entry, link, sign, subject, terms};
@@ -165,19 +166,42 @@ fn preferences_are_asked_for_by_mail_and_pause_move_and_leave() {
     let confirm = link(&mail);
     site.get(&confirm);
     assert_eq!(site.states("nadia@example.org"), pairs(&[(WEEK, Confirmed), (COLUMN, Confirmed)]));
-    assert!(site.held("nadia@new.example").is_none());
+    assert!(site.held("nadia@new.example").unwrap().subscriber.is_none());
     assert!(site.post(&confirm, &[]).text().contains("nadia@new.example"));
     assert_eq!(site.states("nadia@example.org"), pairs(&[(WEEK, Ended), (COLUMN, Ended)]));
     assert_eq!(site.states("nadia@new.example"), pairs(&[(WEEK, Confirmed), (COLUMN, Confirmed)]));
 
     let new = site.held("nadia@new.example").unwrap().subscriber.unwrap().id;
     assert_ne!(new, id);
+    // The one click of a mail that she got at the old address.
+    let one_click = format!("/unsubscribe/{}", sign(Purpose::Unsubscribe, id, About::digest(COLUMN)));
+    site.post(&one_click, &[("List-Unsubscribe", "One-Click")]);
+    assert_eq!(site.states("nadia@new.example"), pairs(&[(WEEK, Confirmed), (COLUMN, Ended)]));
     let path = format!("/preferences/{}", sign(Purpose::Preferences, new, About::Everything));
     site.post(&path, &[("do", "leave"), ("digest", WEEK)]);
-    assert_eq!(site.states("nadia@new.example"), pairs(&[(WEEK, Ended), (COLUMN, Confirmed)]));
+    assert_eq!(site.states("nadia@new.example"), pairs(&[(WEEK, Ended), (COLUMN, Ended)]));
     site.post(&path, &[("do", "leave")]);
     assert!(site.get(&path).text().contains("You get no newsletter"));
     site.no_mail_after(2);
+}
+
+#[test]
+fn a_digest_that_is_named_twice_is_asked_for_once() {
+    let site = Site::open();
+    site.subscribe("nadia@example.org", &[WEEK, COLUMN, WEEK]);
+    site.mail(0);
+    let held = site.held("nadia@example.org").unwrap();
+    assert_eq!(held.requests[0].digests, [WEEK, COLUMN]);
+}
+
+#[test]
+fn pages_under_a_folder_have_a_first_page_with_and_without_the_slash() {
+    let public = "https://acero-advocate.example/news/";
+    let site = Site::at(public, vec![], super::site::wide(), super::site::terms(), Limits::default());
+    let pages = ["/news", "/news/", "/news/subscribe"].map(|path| site.get(path));
+    assert_eq!(pages.each_ref().map(|page| page.status), [200; 3]);
+    assert!(pages.iter().all(|page| page.text().contains("name=\"stamp\"")));
+    assert_eq!(site.get("/news/nothing").status, 404);
 }
 
 #[test]

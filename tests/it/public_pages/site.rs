@@ -55,6 +55,11 @@ impl Site {
 
     /// The same behind these proxies, with these limits of connections.
     pub fn behind(trusted: Vec<IpNet>, brakes: Brakes, terms: Terms, limits: web::Limits) -> Site {
+        Site::at(PUBLIC, trusted, brakes, terms, limits)
+    }
+
+    /// The same under another address.
+    pub fn at(public: &str, trusted: Vec<IpNet>, brakes: Brakes, terms: Terms, limits: web::Limits) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("ledger.sqlite")).unwrap();
         let store = Arc::new(store.with_erasure_key(ErasureKey::new([7; 32])));
@@ -67,7 +72,7 @@ impl Site {
             digests: settings.digests,
             paper: settings.masthead.title,
             home: settings.masthead.url,
-            public: PUBLIC.parse().unwrap(),
+            public: public.parse().unwrap(),
             language: "en".to_owned(),
             keys: Keys::fresh(KEY),
             return_path: settings.public.return_path,
