@@ -12,7 +12,7 @@ use super::problem::{Place, Problem};
 use super::section::Section;
 use super::{Masthead, Newsroom, Withdrawn};
 
-/// A manuscript and the key it is registered by: its path in the folder of articles, or `stream:` and its slug.
+/// A manuscript and the key it is registered by: see [`identity::Entry::path`].
 pub type Keyed = (String, Box<Manuscript>);
 
 /// Everything published, and what comes with it.

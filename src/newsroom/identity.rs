@@ -5,11 +5,14 @@
 //! this order, by
 //!
 //! 1. its path and body,
-//! 2. its body, where only one article has it (a renamed or moved file),
+//! 2. its body and title, or its body and day, where only one article has them (a renamed or moved file),
 //! 3. its path and title (its text was rewritten in place),
-//! 4. its path and day (title and text were; in a stream the path, which is its slug, says enough),
+//! 4. its path and day (title and text were; in a stream the path, which is its address, says enough),
 //! 5. its section, slug and day (moved and rewritten),
-//! 6. its title and day, where only one article has them.
+//! 6. its title and day, where only one article has them; not in a stream.
+//!
+//! A body alone says too little: of some series every piece has the same (a crossword, a picture). A stream often holds the
+//! latest pieces only, so one with the title and the day of one that is gone may well be the next (“Traffic update”).
 //!
 //! So a file in which text, title and day are all others than before is another article: with the old id, readers would
 //! take it for a change of the old one, and editions for one that they have carried.
@@ -22,6 +25,7 @@
 mod register;
 
 use chrono::{DateTime, FixedOffset};
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::Hash;
@@ -83,9 +87,10 @@ pub fn assign_some(
     let is_given = |e: &Entry| given.contains(e.id.as_str());
     let mut matching = Matching {
         entry_of: vec![None; candidates.len()],
-        free: entries.iter().map(|e| !held.contains(e.path.as_str())).collect(),
+        free: entries.iter().map(|e| !held.contains(&*e.path_now())).collect(),
     };
-    let by_path: HashMap<&str, usize> = entries.iter().enumerate().map(|(i, e)| (e.path.as_str(), i)).collect();
+    let by_path: HashMap<Cow<'_, str>, usize> = entries.iter().enumerate().map(|(i, e)| (e.path_now(), i)).collect();
+    let in_stream = |c: &Candidate<'_>| c.path.starts_with(STREAM);
     let same_title = |c: &Candidate<'_>, e: &Entry| e.title == c.title;
     let same_day = |c: &Candidate<'_>, e: &Entry| e.date == day(c.published);
     // Without a body, the title has to do.
@@ -94,9 +99,20 @@ pub fn assign_some(
         // What an article brings as its own is another's only where the other plainly is what it was.
         matching.in_place(entries, candidates, &by_path, |c, e| is_given(e) && same_title(c, e) && same_day(c, e));
         matching.free.iter_mut().zip(entries).for_each(|(free, entry)| *free &= !is_given(entry));
-        matching.unique(entries, candidates, |e| e.body, |c| c.body);
+        matching.unique(
+            entries,
+            candidates,
+            |e| e.body.map(|body| (body, e.title.as_str())),
+            |c| c.body.map(|body| (body, c.title)),
+        );
+        matching.unique(
+            entries,
+            candidates,
+            |e| e.body.map(|body| (body, e.date.clone())),
+            |c| c.body.map(|body| (body, day(c.published))),
+        );
         matching.in_place(entries, candidates, &by_path, same_title);
-        matching.in_place(entries, candidates, &by_path, |c, e| c.path.starts_with(STREAM) || same_day(c, e));
+        matching.in_place(entries, candidates, &by_path, |c, e| in_stream(c) || same_day(c, e));
         matching.unique(
             entries,
             candidates,
@@ -107,7 +123,7 @@ pub fn assign_some(
             entries,
             candidates,
             |e| Some((e.title.as_str(), e.date.clone())),
-            |c| Some((c.title, day(c.published))),
+            |c| (!in_stream(c)).then(|| (c.title, day(c.published))),
         );
     }
 
@@ -120,13 +136,14 @@ pub fn assign_some(
     // What nobody claimed is kept: a file that comes back has its old id again.
     let claimed: HashSet<usize> = matching.entry_of.iter().flatten().copied().collect();
     let stays = |(i, e): &(usize, &Entry)| {
-        !claimed.contains(i) && !own.contains(e.path.as_str()) && (!is_given(e) || held.contains(e.path.as_str()))
+        let path = e.path_now();
+        !claimed.contains(i) && !own.contains(&*path) && (!is_given(e) || held.contains(&*path))
     };
     let mut now: Vec<Entry> = entries.iter().enumerate().filter(stays).map(|(_, e)| e.clone()).collect();
     if matching.is_open() && !now.is_empty() {
         // The file's name is another article's now, and would lead to the wrong one of two entries.
         let paths: HashSet<&str> = candidates.iter().map(|candidate| candidate.path).collect();
-        now.iter_mut().filter(|entry| paths.contains(entry.path.as_str())).for_each(|entry| entry.path.clear());
+        now.iter_mut().filter(|entry| paths.contains(&*entry.path_now())).for_each(|entry| entry.path.clear());
     }
     for (candidate, entry) in candidates.iter().zip(&matching.entry_of) {
         let id = match entry {
@@ -159,7 +176,7 @@ impl Matching {
         &mut self,
         entries: &[Entry],
         candidates: &[Candidate<'_>],
-        by_path: &HashMap<&str, usize>,
+        by_path: &HashMap<Cow<'_, str>, usize>,
         alike: impl Fn(&Candidate<'_>, &Entry) -> bool,
     ) {
         for (c, candidate) in candidates.iter().enumerate() {

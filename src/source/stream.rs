@@ -3,10 +3,13 @@
 use chrono::{DateTime, Utc};
 use rayon::prelude::*;
 use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read as _, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use url::Position;
 
 use super::register::{self, Ids};
 use super::{Material, Options, Purpose};
@@ -15,7 +18,7 @@ use crate::newsroom::assemble::{Keyed, assemble};
 use crate::newsroom::body::{self, Format};
 use crate::newsroom::fingerprint::fingerprint;
 use crate::newsroom::front_matter::Head;
-use crate::newsroom::identity::STREAM;
+use crate::newsroom::identity::{Register, STREAM};
 use crate::newsroom::json::Line;
 use crate::newsroom::manuscript::{Context, Piece, Read, check};
 use crate::newsroom::problem::{Place, suggest};
@@ -87,7 +90,7 @@ pub fn read_file(
     let mut lines = Lines { reader: BufReader::with_capacity(1 << 16, &file), number: 0, offset: 0, offsets: vec![0] };
     let mut problems = Vec::new();
     let mut manuscripts: Vec<Keyed> = Vec::new();
-    let mut held = Vec::new();
+    let mut unusable = HashSet::new();
     loop {
         let batch = lines.batch(name, &mut problems).map_err(|error| {
             Failure::new(Kind::Unavailable, format!("the articles in {name} cannot be read")).because(error)
@@ -95,16 +98,13 @@ pub fn read_file(
         if batch.is_empty() {
             break;
         }
-        let read: Vec<(Option<String>, Read)> =
+        let read: Vec<(Named, Read)> =
             batch.par_iter().map(|(number, bytes)| read_line(bytes, name, *number, &context)).collect();
-        for (key, read) in read {
+        for (named, read) in read {
             problems.extend(read.problems);
-            match (read.manuscript, key) {
-                (Some(manuscript), _) => manuscripts.push((key_of(&manuscript.article.slug), manuscript)),
-                (None, Some(slug)) => {
-                    held.push(key_of(&slug));
-                }
-                (None, None) => {}
+            match read.manuscript {
+                Some(manuscript) => manuscripts.push((key_of(&manuscript.article, named.url.is_some()), manuscript)),
+                None => unusable.extend(named.slug),
             }
         }
     }
@@ -112,6 +112,7 @@ pub fn read_file(
     manuscripts.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.article.place.cmp(&b.1.article.place)));
     // Only now: a stream may take its time, and meanwhile others have the register.
     let loaded = register::load(&options.folder, &options.name, purpose)?;
+    let held = held(&loaded.register, &unusable, &manuscripts);
     let assembled =
         assemble(options.masthead.clone(), options.sections.clone(), manuscripts, &loaded.register, &held, now);
     problems.extend(assembled.problems);
@@ -125,34 +126,52 @@ pub fn read_file(
     })
 }
 
-/// Under which the register knows an article of a stream.
-fn key_of(slug: &str) -> String {
-    format!("{STREAM}{slug}")
+/// Under which the register knows an article of a stream. Two sections may have pieces of one slug; and so may two months,
+/// where the article gives an address of its own.
+fn key_of(article: &Article, has_url: bool) -> String {
+    if has_url {
+        format!("{STREAM}{}", &article.url[Position::BeforePath..])
+    } else {
+        format!("{STREAM}{}/{}", article.section, article.slug)
+    }
 }
 
-/// Reads one line. Also its slug, where one is written, for articles that cannot be used.
-fn read_line(bytes: &[u8], name: &str, number: u32, context: &Context) -> (Option<String>, Read) {
+/// The keys of entries that articles which cannot be used may have: of those not much more than the slug is known.
+fn held(register: &Register, unusable: &HashSet<String>, manuscripts: &[Keyed]) -> Vec<String> {
+    if unusable.is_empty() {
+        return Vec::new();
+    }
+    let usable: HashSet<&str> = manuscripts.iter().map(|(key, _)| key.as_str()).collect();
+    let entries = register.entries().iter().filter(|entry| unusable.contains(&entry.slug));
+    let keys = entries.map(|entry| entry.path_now()).filter(|key| key.starts_with(STREAM));
+    keys.filter(|key| !usable.contains(&**key)).map(Cow::into_owned).collect()
+}
+
+/// What a line says of where its article stands, be it usable or not.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    slug: Option<String>,
+    url: Option<String>,
+}
+
+/// Reads one line.
+fn read_line(bytes: &[u8], name: &str, number: u32, context: &Context) -> (Named, Read) {
     let refuse = |problem: Problem| Read { manuscript: None, problems: vec![problem] };
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let problem = Problem::in_text(name, &good, number, good.len()..good.len(), "this is not UTF-8 text");
-            return (None, refuse(problem.help("JSON is UTF-8")));
+            return (Named::default(), refuse(problem.help("JSON is UTF-8")));
         }
     };
     let line = Line { text, file: name, number };
     let mut head: Head = match line.parse() {
         Ok(head) => head,
-        Err(problem) => {
-            #[derive(Deserialize)]
-            struct Named {
-                slug: String,
-            }
-            return (serde_json::from_str::<Named>(text).ok().map(|named| named.slug), refuse(problem));
-        }
+        Err(problem) => return (serde_json::from_str(text).unwrap_or_default(), refuse(problem)),
     };
-    let slug = head.slug.clone();
+    let named = Named { slug: head.slug.clone(), url: head.url.clone() };
     let body = head.body.take();
     let mut problems = Vec::new();
     let format = match head.format.take().as_deref() {
@@ -183,7 +202,7 @@ fn read_line(bytes: &[u8], name: &str, number: u32, context: &Context) -> (Optio
         links_from: None,
         fingerprint: fingerprint([bytes]),
     };
-    (slug, check(head, &[], &line, &piece, context, problems))
+    (named, check(head, &[], &line, &piece, context, problems))
 }
 
 const FORMATS: [&str; 3] = ["markdown", "html", "text"];

@@ -234,13 +234,41 @@ fn an_article_of_a_stream_keeps_its_id_by_its_slug() {
     let (_folder, options) = folder(&[]);
     let mut first = read_stream(&options, line("a", "A", "One"));
     first.ids.save().unwrap();
-    let changed = line("a", "Retitled", "Two").replace("2026-02-24", "2026-02-25").replace("news", "politics");
+    let changed = line("a", "Retitled", "Two").replace("2026-02-24", "2026-02-25");
     let second = read_stream(&options, format!("{}\n{changed}", line("b", "B", "Three")));
     let of = |material: &Material<Spool>, slug: &str| {
         material.newsroom.articles.iter().find(|a| a.slug == slug).unwrap().id.clone()
     };
     assert_eq!(of(&first, "a"), of(&second, "a"));
     assert_ne!(of(&second, "a"), of(&second, "b"));
+}
+
+#[test]
+fn two_articles_of_a_stream_may_have_one_slug() {
+    let (_folder, options) = folder(&[]);
+    let of = |url: &str, text: &str| line("a", text, text).replace("\"title\"", &format!("{url}\"title\""));
+    let elsewhere = |text: &str| of("", text).replace("news", "politics");
+    let october = r#""url":"/2026/10/a","#;
+    let november = r#""url":"/2026/11/a","#;
+    let ids = |material: &Material<Spool>| {
+        let mut ids: Vec<(String, String)> =
+            material.newsroom.articles.iter().map(|a| (a.url.path().to_owned(), a.id.0.clone())).collect();
+        ids.sort();
+        ids
+    };
+    let mut first = read_stream(&options, [of("", "A"), elsewhere("B"), of(october, "C")].join("\n"));
+    first.ids.save().unwrap();
+    assert_eq!(first.problems, []);
+    // All are corrected, one is new, and one cannot be read.
+    let broken = elsewhere("B2").replace("2026-02-24", "never");
+    let lines = [of("", "A2"), broken, of(october, "C2"), of(november, "D")];
+    let mut second = read_stream(&options, lines.join("\n"));
+    second.ids.save().unwrap();
+    let (before, after) = (ids(&first), ids(&second));
+    assert_eq!(after.len(), 3);
+    assert!(before.contains(&after[0]) && before.contains(&after[2]), "{before:?} {after:?}");
+    assert!(before.iter().all(|(_, id)| *id != after[1].1), "{before:?} {after:?}");
+    assert!(ids(&read_stream(&options, elsewhere("B3"))).iter().all(|one| before.contains(one)));
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn many_builds_at_once_leave_what_one_leaves_and_every_id() {
     }
     for n in 0..4 {
         room.write(&format!("{n}.jsonl"), &line(&n.to_string()));
-        wanted.push(format!("stream:{n}"));
+        wanted.push(format!("stream:news/{n}"));
     }
     let streams: Vec<String> = (0..4).map(|n| format!("{n}.jsonl")).collect();
     let mut commands = vec![room.command(&["build"]), room.command(&["--config", "other.yaml", "build"])];

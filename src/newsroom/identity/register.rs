@@ -20,8 +20,8 @@ pub const STREAM: &str = "stream:";
 pub struct Entry {
     /// Never changes.
     pub id: String,
-    /// The file, relative to the folder of articles; in streams [`STREAM`] and the slug. Empty where another article has
-    /// taken the file's name.
+    /// The file, relative to the folder of articles; in streams [`STREAM`] and section and slug, or what follows the host
+    /// in a `url` of its own. Empty where another article has taken the file's name.
     pub path: String,
     /// The section's slug.
     pub section: String,
@@ -53,6 +53,14 @@ impl Entry {
             date: day(candidate.published),
             body: candidate.body,
             title: candidate.title.to_owned(),
+        }
+    }
+
+    /// Its path as it would be written now: a stream's articles were once registered by the slug alone.
+    pub fn path_now(&self) -> Cow<'_, str> {
+        match self.path.strip_prefix(STREAM) {
+            Some(rest) if rest == self.slug => format!("{STREAM}{}/{}", self.section, self.slug).into(),
+            _ => Cow::Borrowed(&self.path),
         }
     }
 

@@ -161,6 +161,57 @@ fn change(piece: &Piece, how: usize, n: u64) -> Piece {
     p
 }
 
+fn streamed(n: u64, path: &str) -> Piece {
+    Piece { path: format!("{STREAM}{path}"), ..piece(n) }
+}
+
+#[test]
+fn the_next_of_a_series_is_not_the_one_that_is_gone() {
+    let first = Piece { title: "Crossword 1".into(), ..streamed(1, "campus/p1") };
+    let (ids, register) = run(&Register::default(), std::slice::from_ref(&first), "a.example");
+    // The same text, and all else another.
+    let next = Piece { title: "Crossword 2".into(), day: 27, body: first.body, ..streamed(2, "campus/p2") };
+    assert_ne!(run(&register, std::slice::from_ref(&next), "a.example").0, ids);
+    let file = Piece { path: "campus/p2.md".into(), ..next };
+    assert_ne!(run(&register, &[file], "a.example").0, ids);
+    // The same title and day, and another text.
+    let second = Piece { title: first.title.clone(), ..streamed(2, "campus/p2") };
+    assert_ne!(run(&register, &[second], "a.example").0, ids);
+    // Renamed, it is the same.
+    for same in [
+        Piece { title: "Crossword no. 1".into(), slug: "x".into(), ..streamed(1, "campus/x") },
+        Piece { title: first.title, slug: "x".into(), day: 27, ..streamed(1, "campus/x") },
+    ] {
+        assert_eq!(run(&register, &[same], "a.example").0, ids);
+    }
+}
+
+#[test]
+fn an_entry_with_the_slug_alone_is_understood() {
+    let old = streamed(1, "p1");
+    let (ids, register) = run(&Register::default(), std::slice::from_ref(&old), "a.example");
+    let now = streamed(1, "campus/p1");
+    let rewritten = Piece { body: Some(77), ..now.clone() };
+    let quite = Piece { title: "Another".into(), day: 27, ..rewritten.clone() };
+    let with_url = Piece { body: Some(77), ..streamed(1, "/2026/02/p1") };
+    for piece in [now.clone(), rewritten, quite, with_url] {
+        let (got, after) = run(&register, std::slice::from_ref(&piece), "a.example");
+        assert_eq!((got, after.entries().len()), (ids.clone(), 1), "{piece:?}");
+        assert_eq!(after.entries()[0].path, piece.path);
+    }
+    let others = Others { held: HashSet::from(["stream:campus/p1"]), ..Others::default() };
+    let other = Piece { path: "campus/new.md".into(), ..now.clone() };
+    let (got, kept) = assign(&register, &[other.candidate()], &others, "a.example");
+    assert_ne!(got[0].0, ids[0]);
+    assert_eq!(kept.entries()[0], register.entries()[0]);
+    // In another section, or at another address of another month, it is another article.
+    let elsewhere = Piece { section: "arts".into(), title: "Other".into(), body: Some(77), ..streamed(1, "arts/p1") };
+    let later = Piece { body: Some(77), day: 27, ..streamed(1, "/2026/03/p1") };
+    for piece in [elsewhere, later] {
+        assert_ne!(run(&register, &[piece], "a.example").0, ids);
+    }
+}
+
 proptest! {
     #[test]
     fn an_id_survives_every_change(changes in prop::collection::vec(0_usize..12, 1..30), domain in any::<bool>()) {
