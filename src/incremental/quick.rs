@@ -144,6 +144,7 @@ pub(super) fn edit(
         withdrawn: cache.books.withdrawn.clone(),
     };
     let change = Change {
+        built: now.timestamp(),
         register: cache.books.register,
         next,
         loose: (given.loose != cache.books.loose).then_some(given.loose),

@@ -685,6 +685,24 @@ fn a_date_that_comes_and_a_reason_that_changes_reach_the_feeds() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_publishes_nothing_before_its_time() {
+    let mut room = Room::new();
+    room.pieces[2].date = "2026-03-01T05:00:00Z".into();
+    room.save(2);
+    std::thread::sleep(TICK);
+    let before = room.compare().unwrap();
+    // A new article is a small change, and its date has come by a clock that is wrong.
+    room.hour = 4;
+    room.add();
+    room.pieces[20].date = "2026-03-01T03:00:00Z".into();
+    room.save(20);
+    std::thread::sleep(TICK);
+    assert_eq!(room.compare().unwrap().articles, before.articles + 1);
+    room.hour = 0;
+    assert_eq!(room.compare().unwrap().articles, before.articles);
+}
+
+#[test]
 fn a_cache_of_another_configuration_is_not_used() {
     let mut room = Room::new();
     std::thread::sleep(TICK);

@@ -19,7 +19,7 @@ use crate::stamp::Stamp;
 /// What every build reads of the cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(in crate::incremental) struct Books {
-    /// When it was built, in seconds since 1970.
+    /// When it was built, in seconds since 1970; also a small change.
     pub(in crate::incremental) built: i64,
     /// The second at which something is published or withdrawn by its date.
     pub(in crate::incremental) next: Option<i64>,
@@ -106,6 +106,8 @@ pub(in crate::incremental) struct Head {
 /// What changed since the books were written.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::incremental) struct Change {
+    /// As [`Books::built`].
+    pub(in crate::incremental) built: i64,
     pub(in crate::incremental) register: Option<Stamp>,
     pub(in crate::incremental) next: Option<i64>,
     /// Where these are others than before.
@@ -247,6 +249,7 @@ impl Books {
 
     /// Brings the books up to date, except for what stands in entries. `None` where the change is not one of these books.
     pub(super) fn apply(&mut self, change: &mut Change) -> Option<()> {
+        self.built = self.built.max(change.built);
         self.register = change.register;
         self.next = change.next;
         if let Some(loose) = change.loose.take() {
