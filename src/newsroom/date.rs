@@ -24,13 +24,25 @@ pub fn parse(text: &str, zone: Tz) -> Option<DateTime<FixedOffset>> {
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
         .or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|date| date.and_time(NaiveTime::MIN)))?;
-    match zone.from_local_datetime(&naive) {
-        LocalResult::Single(date) | LocalResult::Ambiguous(date, _) => Some(date.fixed_offset()),
+    let date = match zone.from_local_datetime(&naive) {
+        LocalResult::Single(date) | LocalResult::Ambiguous(date, _) => date.fixed_offset(),
         LocalResult::None => {
             let later = naive.checked_add_signed(chrono::TimeDelta::hours(1))?;
-            zone.from_local_datetime(&later).earliest().map(|date| date.fixed_offset())
+            zone.from_local_datetime(&later).earliest()?.fixed_offset()
         }
+    };
+    in_whole_minutes(date)
+}
+
+/// The same time of day with an offset that can be written: RFC 3339 and RFC 822 have hours and minutes. Before there was
+/// standard time every town had its own noon, to the second.
+fn in_whole_minutes(date: DateTime<FixedOffset>) -> Option<DateTime<FixedOffset>> {
+    let seconds = date.offset().local_minus_utc();
+    if seconds % 60 == 0 {
+        return Some(date);
     }
+    let rounded = (seconds + 30).div_euclid(60) * 60;
+    FixedOffset::east_opt(rounded)?.from_local_datetime(&date.naive_local()).single()
 }
 
 #[cfg(test)]
@@ -48,6 +60,7 @@ mod tests {
             ("2026-02-24", "2026-02-24T00:00:00-06:00"),
             ("2026-03-08 02:30", "2026-03-08T03:30:00-05:00"),
             ("2026-11-01 01:30", "2026-11-01T01:30:00-05:00"),
+            ("1870-03-01 07:30", "1870-03-01T07:30:00-05:51"),
         ] {
             assert_eq!(parse(text, chrono_tz::America::Chicago).map(|d| d.to_rfc3339()).as_deref(), Some(meant));
         }
