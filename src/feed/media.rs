@@ -1,5 +1,8 @@
 //! What a built file is to HTTP. Serving and publishing must agree, so both ask here.
 
+/// A larger file is not served, in bytes; it would be read whole.
+pub const LARGEST_FILE: u64 = 64 << 20;
+
 /// What sort of file it is: decides how long it may be kept and when it is published.
 ///
 /// The order is the order of publishing: a file links only to files of its own sort or of an earlier one.

@@ -16,14 +16,11 @@ use url::Url;
 use super::delta::History;
 use super::negotiate::Encoding;
 use super::version::{Version, text, weight};
-use crate::feed::media::{self, Sort};
+use crate::feed::media::{self, LARGEST_FILE, Sort};
 use crate::stamp::Stamp;
 
 /// A file is asked for its state at most this often.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// A larger file is not served; it would be read whole.
-pub(crate) const LARGEST_FILE: u64 = 64 << 20;
 
 /// Versions of feeds that are remembered, of all feeds together. When there are more, all are forgotten, and every
 /// reader that asks for news gets one whole feed.
@@ -168,15 +165,22 @@ impl Shelf {
         Some(entry.version.clone())
     }
 
-    /// What is gone is forgotten; what cannot be read at the moment is served as it was.
+    /// What is gone is forgotten, and so is what has become too large, which it may stay for ever; what cannot be read at
+    /// the moment is served as it was.
     fn without(&self, path: &str, error: io::Error) -> Result<Arc<Version>, Absent> {
         use io::ErrorKind::{InvalidFilename, InvalidInput, NotADirectory, NotFound};
         if matches!(error.kind(), NotFound | NotADirectory | InvalidInput | InvalidFilename) {
             self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(path);
             return Err(Absent::Missing);
         }
+        if error.kind() == io::ErrorKind::FileTooLarge {
+            self.entries.write().unwrap_or_else(PoisonError::into_inner).remove(path);
+            return Err(Absent::Unreadable(error));
+        }
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.get(path).map(|entry| entry.version.clone()).ok_or(Absent::Unreadable(error))
+        let Some(entry) = entries.get(path) else { return Err(Absent::Unreadable(error)) };
+        tracing::error!(path, because = %error, "a file cannot be read: its last version is served");
+        Ok(entry.version.clone())
     }
 
     /// Reads a file that is new or has changed, and takes it up. Blocks.
@@ -350,6 +354,13 @@ mod tests {
         assert!(matches!(shelf.fetch("none/none.xml").await, Err(Absent::Missing)));
         assert!(matches!(shelf.fetch("campus").await, Err(Absent::Folder)));
         assert!(matches!(shelf.fetch("huge.xml").await, Err(Absent::Unreadable(_))));
+        // One that has grown is not served as it was for ever.
+        let file = folder.path().join("rss.xml");
+        fs::write(&file, "small").unwrap();
+        shelf.fetch("rss.xml").await.unwrap();
+        File::options().write(true).open(&file).unwrap().set_len(LARGEST_FILE + 1).unwrap();
+        assert!(matches!(shelf.fetch("rss.xml").await, Err(Absent::Unreadable(_))));
+        assert!(shelf.fresh("rss.xml").is_none());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::sheets::{Leaf, Sheet};
 use super::{BuildError, Known, Order, Printed};
 use crate::feed::archive::Document;
+use crate::feed::media::LARGEST_FILE;
 use crate::feed::plan::Feed;
 use crate::feed::{self, Content, Format, Fragments};
 use crate::newsroom::{Article, Body, Problem};
@@ -164,7 +165,13 @@ impl Press<'_> {
     }
 
     /// Makes a file hold these pieces. What replaces another file waits for company: see [`Press::settle`].
-    fn put(&self, path: &str, pieces: &[&[u8]], key: u64) -> Result<(), BuildError> {
+    fn put(&self, path: &str, pieces: &[&[u8]], mut key: u64) -> Result<(), BuildError> {
+        let size: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        if size > LARGEST_FILE {
+            self.problem(too_large(path, size));
+            // Until it is smaller it is told again.
+            key = 0;
+        }
         let full = match self.folder.lay(path, pieces)? {
             Lay::Unchanged(stamp) => {
                 self.done(path.to_owned(), key, stamp, false);
@@ -267,6 +274,13 @@ impl<'a> Pen<'a> {
             press.put(path, &pieces(&frame, &fragments, format), key)
         })
     }
+}
+
+fn too_large(path: &str, size: u64) -> Problem {
+    let what =
+        format!("the document has {} MB; `pressrun serve` gives out no more than {}", size >> 20, LARGEST_FILE >> 20);
+    let help = "lower `feeds.items`, or let the feed tell summaries: readers refuse one of this size, too";
+    Problem::new(path, what).help(help).warning()
 }
 
 fn too_long(article: &Article, body: &Body) -> Problem {
