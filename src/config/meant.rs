@@ -68,13 +68,13 @@ pub(super) fn settings(
     let articles_name = written.articles.unwrap_or_else(|| "articles".into());
     let transport = check.transport(written.transport, written.smtp.unwrap_or_default(), root, overrides);
     let ledger = check.ledger(written.ledger.as_deref().unwrap_or("var/ledger.sqlite"), root);
+    let feeds_folder = check.feeds_folder(feeds.folder.as_deref(), &root.join(&articles_name), root);
     Settings {
         root: root.to_owned(),
         time_zone,
         sections,
         articles: root.join(&articles_name),
         articles_name: articles_name.trim_end_matches('/').to_owned(),
-        feeds: check.feeds_folder(feeds.folder.as_deref(), &root.join(&articles_name), root),
         feed: check.feed(feeds),
         digests,
         subscribers,
@@ -87,7 +87,8 @@ pub(super) fn settings(
         dkim,
         press: check.press(&written.press.unwrap_or_default()),
         public,
-        publish: check.publish(written.publish.unwrap_or_default(), root),
+        publish: check.publish(written.publish.unwrap_or_default(), &feeds_folder, root),
+        feeds: feeds_folder,
         serve: check.serve(&written.serve.unwrap_or_default()),
         doctor: check.doctor(&written.doctor.unwrap_or_default()),
         masthead,

@@ -8,7 +8,7 @@ use crate::publish::Address;
 use crate::publish::run::SETTLE;
 
 impl Check<'_, '_> {
-    pub(super) fn publish(&mut self, written: Vec<file::Publish>, root: &Path) -> Vec<PublishSettings> {
+    pub(super) fn publish(&mut self, written: Vec<file::Publish>, feeds: &Path, root: &Path) -> Vec<PublishSettings> {
         let mut targets: Vec<PublishSettings> = Vec::new();
         for (i, target) in written.into_iter().enumerate() {
             let path = format!("publish.{i}");
@@ -17,7 +17,16 @@ impl Check<'_, '_> {
                 continue;
             };
             let address = match to.parse() {
-                Ok(Address::Folder(folder)) => Address::Folder(root.join(folder)),
+                Ok(Address::Folder(folder)) => {
+                    let folder = root.join(folder);
+                    // The feeds would be published with what was published before, and builds would clear it away.
+                    if folder.starts_with(feeds) || feeds.starts_with(&folder) {
+                        let help =
+                            "name a folder beside it, or `in-place` where the feeds are served as they are built";
+                        self.wrong(&format!("{path}.to"), "this is not apart from the folder of feeds", help);
+                    }
+                    Address::Folder(folder)
+                }
                 Ok(address) => address,
                 Err(error) => {
                     self.wrong(&format!("{path}.to"), "this is no target", &format!("{error}"));
