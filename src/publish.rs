@@ -99,6 +99,12 @@ pub enum PublishError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A file of ours was built anew after the publication had been planned.
+    #[error("{path}: it was built anew while it was to be published")]
+    Changed {
+        /// The file's path below the folder of feeds.
+        path: String,
+    },
 }
 
 impl PublishError {

@@ -153,6 +153,9 @@ fn failure(context: &Context, name: &str, error: &PublishError) -> Failure {
         PublishError::File { path, source } => failure
             .because(format!("{}: {source}", context.shown(path)))
             .hint("pressrun build makes the feeds; the folders must be readable and writable for this user"),
+        PublishError::Changed { .. } => {
+            failure.because(error).hint("let the builds come to an end: pressrun publish then sends the rest")
+        }
         PublishError::Refused { .. } => {
             failure.because(error).hint("what arrived is recorded: pressrun publish sends the rest")
         }

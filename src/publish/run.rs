@@ -3,7 +3,8 @@
 
 use futures_util::{StreamExt as _, stream};
 use md5::{Digest as _, Md5};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,9 @@ const AT_A_TIME: usize = 24;
 
 /// [`Publication::settle`] where nothing but our own server stands in between: it looks at a file once a second.
 pub const SETTLE: Duration = Duration::from_millis(1_500);
+
+/// So often all is looked at before a publication gives up because of builds in between.
+const LOOKS: usize = 5;
 
 /// So many objects are asked to be removed at a time.
 const REMOVALS: usize = 1_000;
@@ -71,24 +75,41 @@ pub struct Report {
     pub untold: Vec<(String, String, PingError)>,
 }
 
-/// What there is to do: says it, does nothing.
-pub async fn rehearse(publication: &Publication<'_>) -> Result<Plan, PublishError> {
-    let (_, plan, _) = publication.look().await?;
-    Ok(plan)
+/// What lies here and there.
+struct Looked {
+    /// What lies there.
+    manifest: Manifest,
+    /// What is to be done.
+    plan: Plan,
+    /// What lies here.
+    here: BTreeMap<String, Object>,
+    /// How many objects there are none of ours.
+    foreign: usize,
 }
 
-/// Publishes. `Err` as soon as an object cannot be sent; the stages after it are not begun.
+/// What there is to do: says it, does nothing.
+pub async fn rehearse(publication: &Publication<'_>) -> Result<Plan, PublishError> {
+    publication.look().await.map(|looked| looked.plan)
+}
+
+/// Publishes. `Err` as soon as an object cannot be sent; the stages after it are not begun. Where a build comes in between,
+/// its feeds may link to archive pages that were not planned: all is looked at again, and begun with those.
 pub async fn publish(publication: &Publication<'_>) -> Result<Report, PublishError> {
-    let (mut manifest, plan, foreign) = publication.look().await?;
+    let Looked { mut manifest, mut plan, mut here, foreign } = publication.look().await?;
     let mut report = Report { unchanged: plan.unchanged, foreign, ..Report::default() };
     let mut journal = publication.journal();
-    let mut result = Ok(());
-    for stage in &plan.stages {
-        result = publication.send(stage, &mut manifest, &mut journal, &mut report).await;
-        if result.is_err() {
-            break;
+    let mut looks = 1;
+    let mut result = loop {
+        let result = publication.stages(&plan, &here, &mut manifest, &mut journal, &mut report).await;
+        if !matches!(result, Err(PublishError::Changed { .. })) || looks == LOOKS {
+            break result;
         }
-    }
+        looks += 1;
+        manifest.save(publication.record)?;
+        journal.end()?;
+        Looked { manifest, plan, here, .. } = publication.look().await?;
+        report.unchanged = plan.unchanged.saturating_sub(report.sent.len());
+    };
     if result.is_ok() {
         if publication.delete {
             result = publication.remove(plan.superfluous, &mut manifest, &mut report).await;
@@ -112,8 +133,7 @@ impl Publication<'_> {
         Journal::beside(self.record, self.name)
     }
 
-    /// What lies here and there, what is to be done, and how many objects there are none of ours.
-    async fn look(&self) -> Result<(Manifest, Plan, usize), PublishError> {
+    async fn look(&self) -> Result<Looked, PublishError> {
         let recorded = Manifest::load(self.record, self.name)?;
         let ask = recorded.is_none();
         let mut manifest = recorded.unwrap_or_else(|| Manifest { target: self.name.to_owned(), ..Manifest::default() });
@@ -147,23 +167,40 @@ impl Publication<'_> {
         }
         let plan = plan(&here, &manifest);
         // What is as it was is recorded with its date, so that it need not be read next time.
-        for (path, object) in here {
-            if let Some(known) = manifest.objects.get_mut(&path).filter(|known| known.hash == object.hash) {
+        for (path, object) in &here {
+            if let Some(known) = manifest.objects.get_mut(path).filter(|known| known.hash == object.hash) {
                 known.modified = object.modified;
             }
         }
-        Ok((manifest, plan, foreign))
+        Ok(Looked { manifest, plan, here, foreign })
+    }
+
+    /// Sends one stage after the other.
+    async fn stages(
+        &self,
+        plan: &Plan,
+        here: &BTreeMap<String, Object>,
+        manifest: &mut Manifest,
+        journal: &mut Journal,
+        report: &mut Report,
+    ) -> Result<(), PublishError> {
+        for stage in &plan.stages {
+            self.send(stage, here, manifest, journal, report).await?;
+        }
+        Ok(())
     }
 
     /// Sends one stage. Every object that arrived is in the manifest afterwards, whatever became of the others.
     async fn send(
         &self,
         stage: &[String],
+        here: &BTreeMap<String, Object>,
         manifest: &mut Manifest,
         journal: &mut Journal,
         report: &mut Report,
     ) -> Result<(), PublishError> {
-        let mut under_way = stream::iter(stage).map(|path| self.send_one(path)).buffer_unordered(AT_A_TIME);
+        let mut under_way =
+            stream::iter(stage).map(|path| self.send_one(path, here.get(path))).buffer_unordered(AT_A_TIME);
         let mut result = Ok(());
         while let Some(sent) = under_way.next().await {
             match sent {
@@ -195,11 +232,21 @@ impl Publication<'_> {
         }
     }
 
-    async fn send_one<'p>(&self, path: &'p String) -> Result<(&'p String, Object), PublishError> {
-        let (bytes, modified) = folder::read(self.feeds, path)?;
-        // Not what was seen when the plan was made, if it was built anew meanwhile: what is sent is what is recorded. The
-        // date is not, so that the next publication looks again.
+    async fn send_one<'p>(
+        &self,
+        path: &'p String,
+        planned: Option<&Object>,
+    ) -> Result<(&'p String, Object), PublishError> {
+        let changed = || PublishError::Changed { path: path.clone() };
+        let (bytes, modified) = folder::read(self.feeds, path).map_err(|error| match error {
+            PublishError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => changed(),
+            other => other,
+        })?;
+        // Without the date, so that the next publication looks again.
         let object = Object::of(&bytes, 0);
+        if planned.is_none_or(|planned| planned.hash != object.hash) {
+            return Err(changed());
+        }
         match self.target {
             Target::InPlace => {}
             Target::Bucket(bucket) => bucket.put(path, bytes.into(), &media::of(path)).await?,
@@ -308,4 +355,39 @@ async fn put(
     tokio::task::spawn_blocking(move || folder.put(&path, &bytes, modified))
         .await
         .unwrap_or_else(|stopped| Err(PublishError::file(&root)(std::io::Error::other(stopped))))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[tokio::test]
+    async fn what_was_built_anew_after_the_plan_is_not_sent_by_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (feeds, www, record) = (home.path().join("feeds"), home.path().join("www"), home.path().join("a.json"));
+        fs::create_dir_all(feeds.join("archive")).unwrap();
+        fs::write(feeds.join("rss.xml"), "first").unwrap();
+        let publication = Publication {
+            feeds: &feeds,
+            public: &Url::parse("https://paper.example/feeds/").unwrap(),
+            target: &Target::Folder(Folder::new(www.clone())),
+            name: "directory:www",
+            record: &record,
+            hubs: &[],
+            patience: Patience::default(),
+            settle: Duration::ZERO,
+            delete: false,
+        };
+        let mut looked = publication.look().await.unwrap();
+        fs::write(feeds.join("archive/rss-0001.xml"), "page").unwrap();
+        fs::write(feeds.join("rss.xml"), "links to the page").unwrap();
+        let (mut journal, mut report) = (publication.journal(), Report::default());
+        let Looked { manifest, plan, here, .. } = &mut looked;
+        let sent = publication.stages(plan, here, manifest, &mut journal, &mut report).await;
+        assert!(matches!(&sent, Err(PublishError::Changed { path }) if path == "rss.xml"), "{sent:?}");
+        assert!(!www.exists());
+        assert_eq!(publish(&publication).await.unwrap().sent, ["archive/rss-0001.xml", "rss.xml"]);
+    }
 }
