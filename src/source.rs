@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use std::path::PathBuf;
 
 use crate::newsroom::manuscript::Context;
-use crate::newsroom::{Masthead, Newsroom, Problem, Section};
+use crate::newsroom::{Article, Masthead, Newsroom, Problem, Section};
 
 /// What reading articles needs to know.
 #[derive(Debug, Clone)]
@@ -62,5 +62,12 @@ impl Options {
             time_zone: self.time_zone,
             sections: self.sections.iter().map(|section| section.slug.clone()).collect(),
         }
+    }
+
+    /// The language of an article: its own, its section's, or the newsroom's.
+    fn language<'a>(&'a self, article: &'a Article) -> &'a str {
+        let section = self.sections.iter().find(|section| section.slug == article.section);
+        let section = section.and_then(|section| section.language.as_deref());
+        article.language.as_deref().or(section).unwrap_or(&self.masthead.language)
     }
 }

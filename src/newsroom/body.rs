@@ -36,8 +36,9 @@ const SUMMARY_CHARS: usize = 200;
 /// A summary is made from so much of the body.
 const SUMMARY_SOURCE: usize = 4096;
 
-/// Converts and sanitises a body, puts the leading picture before it and the corrections after it.
-pub fn render(article: &Article, format: Format, text: &str) -> Body {
+/// Converts and sanitises a body, puts the leading picture before it and the corrections after it. `language` is that of
+/// the article, its section, or the newsroom.
+pub fn render(article: &Article, language: &str, format: Format, text: &str) -> Body {
     let mut html = convert(article, format, text);
     if let Some(image) = &article.image {
         // Many writers repeat the leading picture in the text; readers should see it once.
@@ -50,7 +51,7 @@ pub fn render(article: &Article, format: Format, text: &str) -> Body {
         if !html.is_empty() && !html.ends_with('\n') {
             html.push('\n');
         }
-        html.push_str(&corrections(&article.corrections, article.language.as_deref()));
+        html.push_str(&corrections(&article.corrections, language));
     }
     Body { html, late: false }
 }
@@ -95,14 +96,15 @@ fn figure(image: &Image, address: &str) -> String {
     html
 }
 
-fn corrections(corrections: &[Correction], language: Option<&str>) -> String {
-    let word = match language.and_then(|tag| tag.split('-').next()) {
-        Some("ar") => "تصحيح",
-        Some("de") => "Berichtigung",
-        Some("es") => "Corrección",
-        Some("fr") => "Rectificatif",
-        Some("it") => "Rettifica",
-        Some("pt") => "Correção",
+fn corrections(corrections: &[Correction], language: &str) -> String {
+    let primary = language.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    let word = match primary.as_str() {
+        "ar" => "تصحيح",
+        "de" => "Berichtigung",
+        "es" => "Corrección",
+        "fr" => "Rectificatif",
+        "it" => "Rettifica",
+        "pt" => "Correção",
         _ => "Correction",
     };
     let mut html = String::from("<hr>\n");

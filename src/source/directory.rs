@@ -209,8 +209,9 @@ impl Bodies for Folder {
     fn body(&self, article: &Article) -> Result<Body, Problem> {
         let (file, name) = (&article.place.file, &self.options.name);
         let path = file.strip_prefix(name.as_str()).map_or(file.as_str(), |rest| rest.trim_start_matches('/'));
+        let language = self.options.language(article);
         let Some(format) = Format::of_ending(split_ending(path).1) else {
-            return Ok(body::render(article, Format::Text, "")); // a piece that is metadata only
+            return Ok(body::render(article, language, Format::Text, "")); // a piece that is metadata only
         };
         let (bytes, stamp) = self.read(path).map_err(|error| unreadable(name, path, &error))?;
         let late = !stamp.settled(self.begun) && !self.is_as_read(article, path, &bytes);
@@ -218,10 +219,10 @@ impl Bodies for Folder {
             simdutf8::basic::from_utf8(&bytes).map_err(|_| Problem::new(file, "this is not UTF-8 text any more"))?;
         let split = front_matter::split(text, file)?;
         let body = if self.addresses.is_empty() {
-            body::render(article, format, split.body)
+            body::render(article, language, format, split.body)
         } else {
             let address = |file: &str| self.addresses.get(file).map(Url::to_string);
-            body::render(article, format, &link::with_addresses(split.body, path, address))
+            body::render(article, language, format, &link::with_addresses(split.body, path, address))
         };
         Ok(Body { late, ..body })
     }

@@ -35,6 +35,7 @@ pub const STANDARD_INPUT: &str = "standard input";
 /// The bodies of a stream's articles. A stream that is no file was copied into a file without a name.
 #[derive(Debug)]
 pub struct Spool {
+    options: Options,
     file: Mutex<fs::File>,
     name: String,
     /// For each line its beginning; and the end of the last.
@@ -119,7 +120,7 @@ pub fn read_file(
     problems.sort_by(|a, b| a.place.cmp(&b.place));
     Ok(Material {
         newsroom: assembled.newsroom,
-        bodies: Spool { file: Mutex::new(file), name: name.to_owned(), offsets },
+        bodies: Spool { options: options.clone(), file: Mutex::new(file), name: name.to_owned(), offsets },
         problems,
         next: assembled.next,
         ids: Ids::new(loaded, assembled.register),
@@ -238,7 +239,7 @@ impl Bodies for Spool {
         let bytes = bytes.strip_prefix(BOM).unwrap_or(&bytes);
         let text: Text = serde_json::from_slice(bytes).map_err(|error| gone(error.to_string()))?;
         let format = text.format.as_deref().and_then(format_of).unwrap_or_default();
-        Ok(body::render(article, format, text.body.as_deref().unwrap_or_default()))
+        Ok(body::render(article, self.options.language(article), format, text.body.as_deref().unwrap_or_default()))
     }
 }
 

@@ -272,6 +272,24 @@ fn two_articles_of_a_stream_may_have_one_slug() {
 }
 
 #[test]
+fn corrections_are_called_so_in_the_language_of_the_article_its_section_or_the_newsroom() {
+    let text = |more: &str| {
+        format!("---\ntitle: A\n{DATE}\n{more}corrections: [{{date: 2026-02-25, text: First.}}]\n---\nBody.\n")
+    };
+    let (_folder, mut options) = folder(&[("news/a.md", &text("")), ("politics/b.md", &text(""))]);
+    options.masthead.language = "de-AT".into();
+    options.sections[1].language = Some("fr".into());
+    let material = read(&options);
+    for (section, word) in [("news", "Berichtigung"), ("politics", "Rectificatif")] {
+        let at = material.newsroom.articles.iter().position(|a| a.section == section).unwrap();
+        assert!(html(&material, at).contains(&format!("<strong>{word}, 2026-02-25")), "{}", html(&material, at));
+    }
+    let piece =
+        line("a", "A", "Text").replace("\"title\"", r#""corrections":[{"date":"2026-02-25","text":"x"}],"title""#);
+    assert!(html(&read_stream(&options, piece), 0).contains("Berichtigung"));
+}
+
+#[test]
 fn a_line_without_end_is_a_problem_and_the_next_is_read() {
     let (_folder, options) = folder(&[]);
     let limit = usize::try_from(stream::MAX_LINE_BYTES).unwrap();
