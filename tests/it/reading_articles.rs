@@ -290,6 +290,17 @@ fn corrections_are_called_so_in_the_language_of_the_article_its_section_or_the_n
 }
 
 #[test]
+fn a_file_with_its_ending_in_capitals_is_told_of() {
+    let (_folder, options) =
+        folder(&[("news/Story.MD", &article("A")), ("news/a.JPG", ""), ("news/b.md", &article("B"))]);
+    let material = read(&options);
+    assert_eq!(titles(&material.newsroom), ["B"]);
+    let [problem] = &material.problems[..] else { panic!("{:?}", material.problems) };
+    assert_eq!((problem.place.file.as_str(), problem.severity), ("articles/news/Story.MD", Severity::Warning));
+    assert!(problem.help.as_deref().unwrap().contains("Story.md"), "{problem:?}");
+}
+
+#[test]
 fn a_line_without_end_is_a_problem_and_the_next_is_read() {
     let (_folder, options) = folder(&[]);
     let limit = usize::try_from(stream::MAX_LINE_BYTES).unwrap();

@@ -114,6 +114,9 @@ impl Walk<'_> {
         let metadata = match kind {
             _ if kind.is_dir() => return Ok(Entry::Folder(path)),
             _ if kind.is_file() && material => entry.metadata().map_err(failed)?,
+            _ if kind.is_file() && is_material(&path.to_ascii_lowercase()) => {
+                return Err(in_capitals(self.name, &path));
+            }
             _ if kind.is_file() => return Ok(Entry::Nothing),
             // A link: what it leads to decides.
             _ => match fs::metadata(self.root.join(&path)) {
@@ -194,6 +197,15 @@ pub(super) fn pairs(name: &str, files: Vec<(String, Stamp)>, problems: &mut Vec<
     }
     listed.sort_by(|a, b| a.path.cmp(&b.path));
     listed
+}
+
+/// Nobody would notice that such a file is not read.
+fn in_capitals(name: &str, path: &str) -> Problem {
+    let (stem, ending) = split_ending(path);
+    let small = format!("{}.{}", stem.rsplit('/').next().unwrap_or_default(), ending.to_ascii_lowercase());
+    Problem::new(format!("{name}/{path}"), format!("the ending is in capitals, and the file is not read: .{ending}"))
+        .help(format!("rename it to {small}"))
+        .warning()
 }
 
 /// Whether a file is named as an article's are.
