@@ -108,7 +108,11 @@ pub fn cause(reply: &Reply) -> Cause {
 
 /// By what is said in words. A refusal of us (X.7.x) is taken for one of the reader only where it says that there is no such
 /// mailbox, as Yandex does: of accounts, services and networks that are closed it speaks too, and means ours.
-fn by_words(said: &Words, (_, subject, _): Status) -> Option<Cause> {
+fn by_words(said: &Words, (_, subject, detail): Status) -> Option<Cause> {
+    // The sender's address is meant (RFC 3463 section 3.2): the mailbox or domain that is said to be none is ours.
+    if subject == 1 && matches!(detail, 7 | 8) {
+        return Some(Cause::Policy);
+    }
     let accused = said.say(lists::ACCUSED);
     if said.say(lists::FULL) && !accused {
         return Some(Cause::Full);
@@ -154,7 +158,7 @@ fn by_status(status: Status, code: u16) -> Option<Cause> {
         (_, 2, 3) | (_, 3, 4) => Cause::TooLarge,
         (_, 4, 6) => Cause::Loop,
         // Exchange's 5.2.121 and 5.2.122: so much an hour to one mailbox.
-        (_, 1, 7 | 8) | (_, 2, 121 | 122) | (_, 6 | 7, _) => Cause::Policy,
+        (_, 2, 121 | 122) | (_, 6 | 7, _) => Cause::Policy,
         (_, 3, 1 | 2) | (_, 4, 1..=3 | 5 | 7) | (5, 4, 300..=399) | (4, _, _) => Cause::Unavailable,
         _ => return None,
     })
@@ -276,6 +280,9 @@ mod tests {
             "550 5.7.705 Service unavailable. Access denied, tenant has exceeded threshold",
             "550 5.7.1 unknown host",
             "550 jo@b.example is not accepting mail from this sender",
+            "550 5.1.7 <news@paper.example>: no such user here",
+            "553 5.1.8 <news@paper.example>: Domain not found",
+            "550 5.1.8 <news@paper.example>: user unknown, mailbox full",
         ] {
             says(line, Cause::Policy);
         }
