@@ -177,8 +177,9 @@ pub trait Returns: Send + Sync + 'static {
     /// undone by a bounce. Complaints and final bounces suppress the reader's address, others where [`Patience`] ends; the
     /// deliveries to her that have not begun are withdrawn. Of a reader who was erased no address and no text is written.
     ///
-    /// A complaint about the letter of a request, or its final bounce, suppresses the address that it went to, and the request
-    /// is over, unless it was confirmed: then it had arrived. Of a letter to an editor it is only known that it came back.
+    /// A complaint about the letter of a request suppresses the address that it went to, and so does its final bounce, unless
+    /// the request was confirmed: then it had arrived. The request is over. Of a letter to an editor it is only known that it
+    /// came back.
     fn file(
         &self,
         returns: Vec<Return>,

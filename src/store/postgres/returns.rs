@@ -86,7 +86,8 @@ async fn file_letter(
     if !note_letter(db, (Some(request.0), None), one, now).await? {
         return Ok(Filed::Again);
     }
-    if !one.is_final() || state == "confirmed" {
+    // A letter that was answered had arrived, whatever bounces afterwards. A complaint is one all the same.
+    if !one.is_final() || one.news == News::Bounced && state == "confirmed" {
         return Ok(Filed::Noted);
     }
     suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now)).await?;

@@ -74,7 +74,8 @@ fn file_letter(db: &Connection, request: RequestId, one: &Return, now: DateTime<
     if !note_letter(db, (Some(request.0), None), one, now)? {
         return Ok(Filed::Again);
     }
-    if !one.is_final() || state == "confirmed" {
+    // A letter that was answered had arrived, whatever bounces afterwards. A complaint is one all the same.
+    if !one.is_final() || one.news == News::Bounced && state == "confirmed" {
         return Ok(Filed::Noted);
     }
     suppress(db, &key, reason(one), &one.reply.to_string(), millis(now), millis(now))?;

@@ -88,6 +88,10 @@ async fn what_was_confirmed_had_arrived_whatever_bounces_afterwards() {
         let told = pipe(&room, &["returns", "-"], &case("postfix/unknown-user", &path)).fine().out;
         assert!(told.contains("1 hard bounce") && !told.contains("suppressed"), "{told}");
         assert!(suppression(&room).is_null());
+        // A complaint is a wish, and holds all the same.
+        let told = pipe(&room, &["returns", "-"], &case("complaints/yahoo-cfl", &path)).fine().out;
+        assert!(told.contains("1 complaint; 1 reader suppressed"), "{told}");
+        assert_eq!(suppression(&room)["reason"], "complained");
         // Of requests that are thrown away nothing is known any more.
         room.sql("DELETE FROM request");
         let told = pipe(&room, &["returns", "-"], &case("qmail/no-mailbox", &path)).fine().out;
