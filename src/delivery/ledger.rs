@@ -89,7 +89,8 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<Claimed>, Self::Error>> + Send;
 
     /// In one durable step: settles what has ended and marks *in flight* what is about to go on the wire. A settlement for a
-    /// delivery that this press no longer holds changes nothing but adds to its attempts. Answers those of
+    /// delivery that this press no longer holds changes nothing but adds to its attempts. A reader whose address is refused as
+    /// none ([`super::verdict::refusal`]) is suppressed in the same step. Answers those of
     /// `begin` that may go: still claimed by this press, and not withdrawn meanwhile; their lease begins anew.
     fn turn(
         &self,

@@ -114,12 +114,12 @@ pub struct Patience {
     pub within: Duration,
 }
 
-/// A delivery to somebody that the relay had taken, for [`Patience::ends`].
+/// A delivery to somebody that the relay had taken or refused, for [`Patience::ends`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Past {
-    /// It bounced, then, and the cause counts ([`Cause::counts`]).
+    /// It bounced or was refused, then, and the cause counts ([`Cause::counts`]).
     Bounced(DateTime<Utc>),
-    /// It bounced, and the cause says nothing of the reader.
+    /// It bounced or was refused, and the cause says nothing of the reader.
     Refused,
     /// Nothing has come back of it. The relay took it then.
     Silent(DateTime<Utc>),

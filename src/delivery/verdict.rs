@@ -15,6 +15,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
+use super::bounce::{self, Cause};
 use super::retry::Policy;
 use super::{Fate, Outcome, Reply, Step};
 
@@ -94,6 +95,15 @@ pub fn verdict(
 /// This connection has carried what one may: Exim's limit for each, Amazon SES. The next one carries on.
 fn line_is_full(reply: &Reply) -> bool {
     says(reply, &["in this connection", "in this session", "on this connection", "per connection"])
+}
+
+/// Why a delivery was refused for good, from what the relay said; `None` where it says nothing of the reader, for it blames
+/// us ([`Advice::Accused`]) or the session.
+pub fn refusal(reply: &Reply) -> Option<Cause> {
+    if about_us(reply) || about_the_session(reply) {
+        return None;
+    }
+    Some(bounce::cause(reply)).filter(|cause| cause.counts())
 }
 
 /// The relay, or our account on it, counts what we send to anybody: Postfix's anvil, Amazon SES, Exchange's submission.

@@ -1,5 +1,10 @@
 //! What every store holds to, whatever its SQL.
 
+use chrono::{DateTime, Utc};
+
+use crate::delivery::bounce::Weight;
+use crate::delivery::returns::Past;
+use crate::delivery::verdict::refusal;
 use crate::delivery::{AttemptOutcome, DeliveryState, Outcome, Reply, Settlement};
 use crate::store::{StoreError, row};
 
@@ -23,6 +28,17 @@ pub(in crate::store) fn lost() -> Reply {
 /// What stands in place of a server's reply where a person has said that a mail had arrived.
 pub(in crate::store) fn arrived() -> Reply {
     Reply { code: 0, status: None, text: "no answer was heard; an operator said that it had arrived".to_owned() }
+}
+
+/// Whether the relay has said, when it was to be sent, that the reader's address is none any more.
+pub(in crate::store) fn is_gone(settlement: &Settlement) -> bool {
+    settlement.outcome == Outcome::Rejected
+        && refusal(&settlement.reply).is_some_and(|cause| cause.weight() == Weight::Hard)
+}
+
+/// What a delivery says to our patience that was refused when it was to be sent, then.
+pub(in crate::store) fn refused(reply: &Reply, when: DateTime<Utc>) -> Past {
+    if refusal(reply).is_some() { Past::Bounced(when) } else { Past::Refused }
 }
 
 /// In the order of the column's numbers.

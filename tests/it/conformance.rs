@@ -1011,6 +1011,60 @@ pub async fn soft_bounces_end_patience_unless_a_mail_arrives_in_between<S: Store
     }
 }
 
+async fn refuse<S: Store>(store: &S, id: DeliveryId, said: &str, when: DateTime<Utc>) {
+    begin(store, "p", &[id]).await;
+    let settlement = Settlement { id, outcome: Outcome::Rejected, reply: Reply::read(said), when };
+    store.turn(&"p".to_owned(), vec![settlement], vec![], LEASE, when).await.unwrap();
+}
+
+pub async fn an_address_that_the_relay_does_not_know_is_suppressed_at_once<S: Store>(store: S) {
+    let names = ["ana", "ben", "eva", "ida", "max"];
+    let edition = approved(&store, &names).await;
+    let other = approved(&store, &names).await;
+    let ids: Vec<_> = claim(&store, "p", edition, 5).await.iter().map(|c| c.id).collect();
+    let said = [
+        "550 5.1.1 <ana@readers.example>: User unknown",
+        "552 5.2.2 mailbox full",
+        "550 5.7.1 No such user here",
+        "550 5.1.8 Domain not found",
+        "554 5.7.1 spam",
+    ];
+    for (id, said) in ids.iter().zip(said) {
+        refuse(&store, *id, said, later(1)).await;
+    }
+    let suppression = store.show(&address("ana")).await.unwrap().unwrap().suppression.unwrap();
+    assert_eq!((suppression.reason, suppression.since), (SuppressionReason::Bounced, later(1)));
+    assert_eq!(suppression.note, "550 5.1.1 <ana@readers.example>: User unknown");
+    for name in &names[1..] {
+        assert_eq!(store.show(&address(name)).await.unwrap().unwrap().suppression, None, "{name}");
+    }
+    for name in names {
+        assert_eq!(state(&store, edition, name).await, DeliveryState::Rejected, "{name}");
+    }
+    assert_eq!(state(&store, other, "ana").await, DeliveryState::Withdrawn);
+    assert_eq!(claim(&store, "p", other, 9).await.len(), 4);
+}
+
+pub async fn what_is_refused_at_sending_counts_with_what_comes_back<S: Store>(store: S) {
+    const WEEK: i64 = 7 * 24 * 3600;
+    let mut filed = vec![];
+    for week in 0..3_u8 {
+        let when = i64::from(week) * WEEK;
+        let said = ["552 5.2.2 mailbox full", "554 5.7.1 spam"];
+        if week < 2 {
+            let edition = approved(&store, &["ana", "ben"]).await;
+            for (one, said) in claim(&store, "p", edition, 2).await.iter().zip(said) {
+                refuse(&store, one.id, said, later(when)).await;
+            }
+        } else {
+            let (_, ids) = accepted(&store, &["ana", "ben"], later(when)).await;
+            let soft = |mark, id| returned(mark, id, News::Bounced, Some(Cause::Full));
+            filed = file(&store, vec![soft(1, ids[0]), soft(2, ids[1])], later(when + 60)).await;
+        }
+    }
+    assert_eq!(filed, [Filed::Suppressed, Filed::Noted]);
+}
+
 pub async fn bounces_from_before_a_suppression_was_lifted_count_no_more<S: Store>(store: S) {
     use Filed::{Noted, Suppressed};
     const DAY: i64 = 24 * 3600;
@@ -1148,6 +1202,8 @@ suite! {
     what_comes_back_early_or_of_the_uncertain_is_not_lost
     what_came_back_is_never_sent_again
     soft_bounces_end_patience_unless_a_mail_arrives_in_between
+    an_address_that_the_relay_does_not_know_is_suppressed_at_once
+    what_is_refused_at_sending_counts_with_what_comes_back
     bounces_from_before_a_suppression_was_lifted_count_no_more
     a_destination_that_complained_is_remembered_for_an_hour
     what_was_accepted_is_counted_by_days_back_from_now

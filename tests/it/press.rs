@@ -5,7 +5,7 @@ use pressrun::delivery::ledger::UncertainPolicy;
 use pressrun::delivery::pace::{Destination, Limit, Limits};
 use pressrun::delivery::warm_up::WarmUp;
 use pressrun::delivery::{Claimed, DeliveryRecord, DeliveryState, Ledger, retry};
-use pressrun::digest::EditionId;
+use pressrun::digest::{EditionId, Editions};
 use pressrun::error::{Failure, Kind};
 use pressrun::mail::Mail;
 use pressrun::press::deliver::{ACCUSED_PAUSE, End, IN_FLIGHT, Report, UNCERTAIN_PAUSE};
@@ -166,6 +166,26 @@ async fn refusals_for_a_fault_of_ours_pause_the_edition() {
     let again = run(&ledger, &server, edition, options()).await;
     assert!(matches!(again.end, End::Paused(_)));
     assert_eq!(again.tally.rejected, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whom_the_relay_does_not_know_the_next_edition_does_not_go_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ledger, edition) = ledger(folder.path(), 20).await;
+    let server = Server::start(script(|at| match (at.moment, at.to.split('@').next()) {
+        (Moment::Rcpt, Some("r0003")) => Act::Say(b"550 5.1.1 User unknown\r\n"),
+        (Moment::Rcpt, Some("r0004")) => Act::Say(b"550 5.7.1 No such user\r\n"),
+        _ => Act::Usual,
+    }))
+    .await;
+    let report = run(&ledger, &server, edition, options()).await;
+    assert!(matches!(report.end, End::Sent), "{:?}", report.end);
+    assert_eq!((report.tally.rejected, report.tally.accepted), (2, 18));
+    let next = conformance::draft(&*ledger, "weekly", vec![], conformance::sealed("More"), Utc::now()).await;
+    let next_id = next.id;
+    assert_eq!(ledger.approve(conformance::fixed(next), Utc::now()).await.unwrap(), Ok(19));
+    let report = run(&ledger, &server, next_id, options()).await;
+    assert_eq!((report.tally.rejected, report.tally.accepted), (1, 18));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -341,3 +341,19 @@ fn every_reply_at_every_step_has_a_verdict_and_only_250_and_its_like_after_the_d
         }
     }
 }
+
+#[test]
+fn a_refusal_speaks_of_the_reader_only_where_it_does_not_blame_us() {
+    for (line, wanted) in [
+        ("550 5.1.1 <a@b.example>: User unknown", Some(Cause::NoMailbox)),
+        ("552 5.2.2 mailbox full", Some(Cause::Full)),
+        ("550 no", Some(Cause::Undecided)),
+        ("550 5.7.1 No such user here", None),
+        ("550 5.1.8 Domain not found", None),
+        ("550 5.1.1 Message blocked: user unknown", None),
+        ("550 We do not accept mail from dynamic IPs", None),
+        ("503 5.5.1 user unknown", None),
+    ] {
+        assert_eq!(refusal(&Reply::read(line)), wanted, "{line}");
+    }
+}

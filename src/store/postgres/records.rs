@@ -132,7 +132,7 @@ async fn returned(db: &Transaction<'_>, of: &[i64]) -> Result<HashMap<i64, Vec<R
 }
 
 /// Code, status and text, from the column `at` on.
-fn reply(r: &Row, at: usize) -> Result<Reply, Fault> {
+pub(super) fn reply(r: &Row, at: usize) -> Result<Reply, Fault> {
     let code: i64 = r.try_get(at)?;
     let code = u16::try_from(code).map_err(|_| StoreError::Damaged(format!("no reply code: {code}")))?;
     Ok(Reply { code, status: r.try_get(at + 1)?, text: r.try_get(at + 2)? })

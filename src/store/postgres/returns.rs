@@ -5,7 +5,9 @@ use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 
 use super::pool::Fault;
+use super::records::reply;
 use super::row::{millis, time, word};
+use super::rules::refused;
 use super::sql::{read, row, rows, run, value, write};
 use super::subscribers::suppress;
 use super::{PostgresStore, person};
@@ -169,7 +171,7 @@ async fn file_of(
     Ok(Filed::Suppressed)
 }
 
-/// Deliveries to somebody that the relay took, the newest edition first. Bounces from before a suppression was lifted count no
+/// Deliveries to somebody that the relay took or refused, the newest edition first. Bounces from before a suppression was lifted count no
 /// more: whoever lifted it knew of them.
 async fn past(
     db: &Transaction<'_>,
@@ -179,16 +181,22 @@ async fn past(
     now: DateTime<Utc>,
 ) -> Result<Vec<Past>, Fault> {
     let taken = "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts
-                                              AND r.at > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = $3))
+                                              AND r.at > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = $3)),
+                        a.code, a.status, a.text,
+                        coalesce(d.ended > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = $3), FALSE)
                  FROM delivery d JOIN edition e ON e.id = d.edition
-                 WHERE d.subscriber = $1 AND e.approved >= $2 AND (d.state = 3 OR d.returned IS NOT NULL)
+                 LEFT JOIN attempt a ON d.state = 4 AND a.delivery = d.id
+                     AND a.number = (SELECT max(t.number) FROM attempt t WHERE t.delivery = d.id AND t.held)
+                 WHERE d.subscriber = $1 AND e.approved >= $2 AND (d.state IN (3, 4) OR d.returned IS NOT NULL)
                  ORDER BY e.id DESC";
     let found = rows(db, taken, &[&reader, &millis(patience.horizon(now)), &key]).await?;
     let read = |r: &Row| {
-        Ok(match (r.try_get::<_, Option<i64>>(1)?, r.try_get::<_, Option<i64>>(2)?) {
-            (_, Some(bounced)) => Past::Bounced(time(bounced)?),
-            (Some(_), None) => Past::Refused,
-            (None, None) => Past::Silent(time(r.try_get::<_, Option<i64>>(0)?.unwrap_or_default())?),
+        let ended = time(r.try_get::<_, Option<i64>>(0)?.unwrap_or_default())?;
+        Ok(match (r.try_get::<_, Option<i64>>(1)?, r.try_get::<_, Option<i64>>(2)?, r.try_get::<_, Option<i64>>(3)?) {
+            (_, Some(bounced), _) => Past::Bounced(time(bounced)?),
+            (None, None, None) => Past::Silent(ended),
+            (None, None, Some(_)) if r.try_get(6)? => refused(&reply(r, 3)?, ended),
+            _ => Past::Refused,
         })
     };
     found.iter().map(read).collect()

@@ -2,17 +2,19 @@
 //!
 //! One statement is one transaction, one commit, one way there and back, however many lines there are.
 
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, Transaction};
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::pool::{Fault, Pool, Remedy, Tries};
 use super::row::millis;
-use super::rules::End;
+use super::rules::{End, is_gone};
+use super::subscribers::suppress;
 use crate::delivery::ledger::PressId;
 use crate::delivery::{DeliveryId, Settlement};
 use crate::store::StoreError;
+use crate::subscriber::SuppressionReason;
 
 /// Turns in one statement, at most.
 const GROUP: usize = 512;
@@ -20,8 +22,8 @@ const GROUP: usize = 512;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// A server that answers nothing for so long is taken for lost.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The server itself gives a statement up after this. A turn has two at most: a turn that is repeated because nothing was heard
-/// of it is not at work there any more.
+/// The server itself gives a statement up after this. A turn has two at most, but where it gives readers up: a turn that is
+/// repeated because nothing was heard of it is not at work there any more, or ends without a commit.
 pub(super) const STATEMENT: Duration = Duration::from_secs(14);
 
 /// One step of one line.
@@ -162,6 +164,8 @@ struct Rows<'a> {
     clock: Vec<Option<i64>>,
     /// What waits again.
     back: Vec<i64>,
+    /// Whose address is none any more, as the relay says.
+    gone: Vec<&'a Settlement>,
 }
 
 impl<'a> Rows<'a> {
@@ -183,6 +187,9 @@ impl<'a> Rows<'a> {
                 rows.text.push(&settlement.reply.text);
                 if end.state == 0 {
                     rows.back.push(settlement.id.0);
+                }
+                if is_gone(settlement) {
+                    rows.gone.push(settlement);
                 }
             }
             for id in &turn.begin {
@@ -229,15 +236,30 @@ impl<'a> Rows<'a> {
             &self.clock,
             &again,
         ];
-        let begun = if self.back.is_empty() {
+        let begun = if self.back.is_empty() && self.gone.is_empty() {
             client.query(&turn, &with).await?
         } else {
             let db = client.transaction().await?;
-            super::sql::rows(&db, EDITIONS, &[&self.back]).await?;
+            if !self.back.is_empty() {
+                super::sql::rows(&db, EDITIONS, &[&self.back]).await?;
+            }
             let begun = db.query(&turn, &with).await?;
+            for gone in &self.gone {
+                give_up(&db, gone).await?;
+            }
             db.commit().await?;
             begun
         };
         begun.iter().map(|row| Ok(row.try_get(0)?)).collect()
     }
+}
+
+/// The relay says that there is no such address: its reader is suppressed, unless the delivery had another end.
+async fn give_up(db: &Transaction<'_>, gone: &Settlement) -> Result<(), Fault> {
+    let whose = "SELECT s.key FROM delivery d JOIN subscriber s ON s.id = d.subscriber
+                 WHERE d.id = $1 AND d.state = 4 AND s.key NOT LIKE 'erased:%'";
+    let whose: Option<String> = super::sql::value(db, whose, &[&gone.id.0]).await?;
+    let Some(key) = whose else { return Ok(()) };
+    let when = millis(gone.when);
+    suppress(db, &key, SuppressionReason::Bounced, &gone.reply.to_string(), when, when).await
 }

@@ -8,8 +8,9 @@ use super::SqliteStore;
 use super::pace;
 use super::records;
 use super::row::{address, key, millis, small, time_or_none};
-use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, arrived, lost};
+use super::rules::{DOUBTFUL_WAIT, QUICK_RESENDS, arrived, is_gone, lost};
 use super::signatures::forget;
+use super::subscribers::suppress;
 use crate::delivery::history::PastDelivery;
 use crate::delivery::ledger::{Counts, MOST_DOUBTS, PressId, Resolution, UncertainPolicy};
 use crate::delivery::pace::Rest;
@@ -18,7 +19,7 @@ use crate::delivery::{
 };
 use crate::digest::EditionId;
 use crate::store::StoreError;
-use crate::subscriber::{Address, SubscriberId};
+use crate::subscriber::{Address, SubscriberId, SuppressionReason};
 
 impl Ledger for SqliteStore {
     type Error = StoreError;
@@ -302,7 +303,24 @@ fn settle_one(db: &Connection, press: &str, settlement: &Settlement) -> Result<(
         Outcome::Postponed(due) => put_back(db, press, *id, millis(*due), 0, when)?,
     };
     let Some(outcome) = AttemptOutcome::of(outcome) else { return Ok(()) };
-    write_attempt(db, *id, outcome, reply, held, when)
+    write_attempt(db, *id, outcome, reply, held, when)?;
+    if is_gone(settlement) {
+        give_up(db, *id, reply, when)?;
+    }
+    Ok(())
+}
+
+/// The relay says that there is no such address: its reader is suppressed, unless the delivery had another end.
+fn give_up(db: &Connection, id: DeliveryId, reply: &Reply, when: i64) -> Result<(), StoreError> {
+    let whose: Option<String> = db
+        .prepare_cached(
+            "SELECT s.key FROM delivery d JOIN subscriber s ON s.id = d.subscriber
+             WHERE d.id = ?1 AND d.state = 4 AND NOT s.key GLOB 'erased:*'",
+        )?
+        .query_row([id.0], |r| r.get(0))
+        .optional()?;
+    let Some(key) = whose else { return Ok(()) };
+    suppress(db, &key, SuppressionReason::Bounced, &reply.to_string(), when, when)
 }
 
 /// An end, or a doubt. Answers whether the press held it.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::row::{millis, time, word};
+use super::rules::refused;
 use super::subscribers::suppress;
 use super::{SqliteStore, person};
 use crate::delivery::returns::{Filed, Mailed, News, Past, Patience, Return, Returns};
@@ -164,7 +165,7 @@ fn file_of(
     Ok(Filed::Suppressed)
 }
 
-/// Deliveries to somebody that the relay took, the newest edition first. Bounces from before a suppression was lifted count no
+/// Deliveries to somebody that the relay took or refused, the newest edition first. Bounces from before a suppression was lifted count no
 /// more: whoever lifted it knew of them.
 fn past(
     db: &Connection,
@@ -176,17 +177,25 @@ fn past(
     // By edition: deliveries are found by edition and subscriber.
     let mut query = db.prepare_cached(
         "SELECT d.ended, d.returned, (SELECT max(r.at) FROM returned r WHERE r.delivery = d.id AND r.counts
-                                      AND r.at > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = ?3))
+                                      AND r.at > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = ?3)),
+                a.code, a.status, a.text, coalesce(d.ended > (SELECT coalesce(max(lifted), 0) FROM lifted WHERE key = ?3), FALSE)
          FROM edition e CROSS JOIN delivery d ON d.edition = e.id AND d.subscriber = ?1
-         WHERE e.approved >= ?2 AND (d.state = 3 OR d.returned IS NOT NULL) ORDER BY e.id DESC",
+         LEFT JOIN attempt a ON d.state = 4 AND a.delivery = d.id
+             AND a.number = (SELECT max(number) FROM attempt WHERE delivery = d.id AND held)
+         WHERE e.approved >= ?2 AND (d.state IN (3, 4) OR d.returned IS NOT NULL) ORDER BY e.id DESC",
     )?;
     let mut rows = query.query(params![reader, millis(patience.horizon(now)), key])?;
     let mut found = vec![];
     while let Some(r) = rows.next()? {
-        found.push(match (r.get::<_, Option<i64>>(1)?, r.get::<_, Option<i64>>(2)?) {
-            (_, Some(bounced)) => Past::Bounced(time(bounced)?),
-            (Some(_), None) => Past::Refused,
-            (None, None) => Past::Silent(time(r.get::<_, Option<i64>>(0)?.unwrap_or_default())?),
+        let ended = time(r.get::<_, Option<i64>>(0)?.unwrap_or_default())?;
+        let code: Option<u16> = r.get(3)?;
+        found.push(match (r.get::<_, Option<i64>>(1)?, r.get::<_, Option<i64>>(2)?, code) {
+            (_, Some(bounced), _) => Past::Bounced(time(bounced)?),
+            (None, None, None) => Past::Silent(ended),
+            (None, None, Some(code)) if r.get(6)? => {
+                refused(&Reply { code, status: r.get(4)?, text: r.get(5)? }, ended)
+            }
+            _ => Past::Refused,
         });
     }
     Ok(found)
