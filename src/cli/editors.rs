@@ -263,7 +263,7 @@ fn facts(
     let counts = context.counts(store, edition.id)?;
     let kind = if event == Event::Draft { Kind::Draft } else { Kind::Summary };
     let late = edition.due.is_some_and(|due| digest.missed.turn(digest.late, due, edition.made) == Turn::Ask);
-    let carried = edition.pieces.iter().filter(|p| p.choice == Choice::Carried).enumerate();
+    let carried = edition.pieces.iter().enumerate().filter(|(_, p)| p.choice == Choice::Carried);
     let readers = match kind {
         Kind::Draft => subscribers::confirmed(context, store, digest)?,
         Kind::Summary => counts.total(),

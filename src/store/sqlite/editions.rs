@@ -185,6 +185,15 @@ fn state(db: &Connection, id: EditionId) -> Result<Option<EditionState>, StoreEr
     state.as_deref().map(from_word).transpose()
 }
 
+/// Who gets an edition (`?1`) that is approved now (`?2`).
+const READERS: &str = "e.id, n.subscriber, ?2
+     FROM edition e
+     JOIN subscription n ON n.digest = e.digest AND n.state = 'confirmed'
+     JOIN subscriber s ON s.id = n.subscriber
+     WHERE e.id = ?1 AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
+       AND NOT EXISTS (SELECT 1 FROM pause p WHERE p.subscriber = n.subscriber AND p.until > ?2)
+     ORDER BY n.subscriber";
+
 fn approve(db: &Connection, edition: &Edition, now: i64) -> Result<Result<u64, Stale>, StoreError> {
     let Edition { id, sealed, seal, .. } = edition;
     match stands(db, edition)? {
@@ -203,20 +212,17 @@ fn approve(db: &Connection, edition: &Edition, now: i64) -> Result<Result<u64, S
          WHERE id = ?1",
     )?
     .execute(params![id.0, now, json(sealed)?, sealed.subject, sealed.preheader, seal])?;
-    let written = db
-        .prepare_cached(
-            "INSERT INTO delivery (id, edition, subscriber, due)
-             SELECT first.number + row_number() OVER (ORDER BY n.subscriber), e.id, n.subscriber, ?2
-             FROM (SELECT max(coalesce((SELECT max(id) FROM delivery), 0),
-                              coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'delivery'), 0)) AS number) first
-             JOIN edition e
-             JOIN subscription n ON n.digest = e.digest AND n.state = 'confirmed'
-             JOIN subscriber s ON s.id = n.subscriber
-             WHERE e.id = ?1 AND NOT EXISTS (SELECT 1 FROM suppression x WHERE x.key = s.key)
-               AND NOT EXISTS (SELECT 1 FROM pause p WHERE p.subscriber = n.subscriber AND p.until > ?2)
-             ORDER BY n.subscriber",
-        )?
-        .execute(params![id.0, now])?;
+    // What a restored copy knows is fewer than were given out: once above those, SQLite counts on by itself.
+    let given =
+        "SELECT seq FROM sqlite_sequence WHERE name = 'delivery' AND seq > (SELECT coalesce(max(id), 0) FROM delivery)";
+    let given: Option<i64> = db.prepare_cached(given)?.query_row([], |r| r.get(0)).optional()?;
+    let mut written = 0;
+    if let Some(given) = given {
+        let first = format!("INSERT INTO delivery (id, edition, subscriber, due) SELECT ?3 + 1, {READERS} LIMIT 1");
+        written += db.prepare_cached(&first)?.execute(params![id.0, now, given])?;
+    }
+    let all = format!("INSERT INTO delivery (edition, subscriber, due) SELECT {READERS} ON CONFLICT DO NOTHING");
+    written += db.prepare_cached(&all)?.execute(params![id.0, now])?;
     Ok(Ok(written as u64))
 }
 
