@@ -165,9 +165,8 @@ fn file_of(
     Ok(Filed::Suppressed)
 }
 
-/// Deliveries to somebody that the relay took or refused, the newest edition first. What bounced before a suppression was lifted
-/// counts no
-/// more: whoever lifted it knew of it.
+/// Deliveries to somebody that the relay took or refused, the newest edition first. What bounced before a
+/// suppression was lifted counts no more: whoever lifted it knew of it.
 fn past(
     db: &Connection,
     reader: i64,
